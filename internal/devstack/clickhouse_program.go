@@ -1,0 +1,97 @@
+package devstack
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// chdbhostSource is embedded so that the host can be built wherever the go tool is, also by a penstock binary that runs
+// away from its source tree.
+//
+//go:embed chdbhost/main.go
+var chdbhostSource []byte
+
+// chdbhostModule is the module that the host is built as: the source tree's version of purego, and nothing else of it.
+const (
+	chdbhostModule = `module chdbhost
+
+go 1.26
+
+require github.com/ebitengine/purego v0.11.3
+`
+	chdbhostSum = `github.com/ebitengine/purego v0.11.3 h1:OB+JLpdm7ioymhyA+6s5kbb/uOuYycAgL8NNTFc5MLg=
+github.com/ebitengine/purego v0.11.3/go.mod h1:DCHPP08djqhNSoTfImcnHYQRZmd0qhakvrozqaEYhGQ=
+`
+)
+
+// clickhouseProgram is a ClickHouse to start: an installed binary, or the library of a package with the host that runs it.
+type clickhouseProgram struct {
+	binary        string
+	host, library string
+}
+
+// findClickHouse prefers what the machine has to a download.
+func findClickHouse(ctx context.Context, log io.Writer) (*clickhouseProgram, error) {
+	if binary, err := exec.LookPath("clickhouse"); err == nil {
+		return &clickhouseProgram{binary: binary}, nil
+	}
+	pkg, err := installPackage(ctx, "clickhouse", "ClickHouse 26.7", "CLICKHOUSE_DSN", log)
+	if err != nil {
+		return nil, err
+	}
+	host, err := buildHost(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	return &clickhouseProgram{host: host, library: filepath.Join(pkg, "libchdb.so")}, nil
+}
+
+func (p *clickhouseProgram) command(folder string, nativePort, httpPort int) command {
+	native, http := strconv.Itoa(nativePort), strconv.Itoa(httpPort)
+	if p.binary == "" {
+		return command{args: []string{p.host, p.library, folder, native, http}}
+	}
+	return watch("KILL", folder, p.binary, "server", "--",
+		"--path="+folder, "--listen_host=127.0.0.1", "--tcp_port="+native, "--http_port="+http,
+		"--mysql_port=0", "--postgresql_port=0", "--interserver_http_port=0", "--logger.level=error")
+}
+
+// buildHost returns the program chdbhost, built into the cache and named by what it is built of.
+func buildHost(ctx context.Context, log io.Writer) (string, error) {
+	hash := sha256.New()
+	for _, part := range []string{string(chdbhostSource), chdbhostModule, chdbhostSum, runtime.Version()} {
+		fmt.Fprintln(hash, len(part), part)
+	}
+	name := filepath.Join("chdbhost", fmt.Sprintf("%x", hash.Sum(nil)[:6]))
+	dir, err := ensureFolder(ctx, name, func(dir string) error {
+		goTool, err := exec.LookPath("go")
+		if err != nil {
+			return fmt.Errorf("building the program that runs ClickHouse: Go is not installed: install it, or set CLICKHOUSE_DSN to a running server")
+		}
+		progress(log, "building the program that runs ClickHouse…")
+		for file, content := range map[string]string{
+			"main.go": string(chdbhostSource), "go.mod": chdbhostModule, "go.sum": chdbhostSum,
+		} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+				return fmt.Errorf("writing %s: %w", file, err)
+			}
+		}
+		cmd := exec.CommandContext(ctx, goTool, "build", "-o", "chdbhost", ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off", "GOOS=", "GOARCH=")
+		if output, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building the program that runs ClickHouse: %w: %s", err, strings.TrimSpace(string(output)))
+		}
+		return nil
+	})
+	return filepath.Join(dir, "chdbhost"), err
+}
