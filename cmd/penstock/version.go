@@ -34,7 +34,7 @@ func buildStamp() (string, string) {
 		}
 	}
 	if v == "" {
-		v = "unknown"
+		v = "(devel)"
 	}
 	if b == "" {
 		b = "unknown"
