@@ -59,12 +59,8 @@ func (p *Pipe) Resume(ctx context.Context) (Outcome, error) {
 func (p *Pipe) Resync(ctx context.Context, tables []string) (Outcome, error) {
 	return p.command(ctx, func(c *commit) (Outcome, error) {
 		s := c.state
-		switch s.Phase {
-		case Running, Resync, Completed, Failed:
-		case Pausing, Paused:
-			return 0, p.conflict(s, "resync", "a paused pipe reads nothing", "resume it first")
-		default:
-			return 0, p.conflict(s, "resync", "the first load is not over", "wait until it is running, or pause it")
+		if err := p.resyncAllowed(s); err != nil {
+			return 0, err
 		}
 		wanted := tables
 		if len(tables) == 0 {
@@ -92,6 +88,18 @@ func (p *Pipe) Resync(ctx context.Context, tables []string) (Outcome, error) {
 		c.poke = outcome == Accepted
 		return outcome, nil
 	})
+}
+
+// resyncAllowed says why a pipe cannot load anything anew in the phase it is in.
+func (p *Pipe) resyncAllowed(s *State) error {
+	switch s.Phase {
+	case Running, Resync, Completed, Failed:
+		return nil
+	case Pausing, Paused:
+		return p.conflict(s, "resync", "a paused pipe reads nothing", "resume it first")
+	default:
+		return p.conflict(s, "resync", "the first load is not over", "wait until it is running")
+	}
 }
 
 // resyncable says why a table cannot be loaded anew.

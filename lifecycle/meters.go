@@ -25,7 +25,10 @@ type meters struct {
 	received atomic.Uint64
 	inFlight atomic.Int64
 	visible  atomic.Int64 // nanoseconds the last commit took to be seen
-	slot     slotHistory  // guarded by Pipe.mu
+	// Guarded by Pipe.mu:
+	slot      slotHistory
+	rates     rates
+	forgotten uint64 // rows and changes of tables that are gone
 }
 
 // Degrade shows trouble with the source that is expected to pass, until Healthy

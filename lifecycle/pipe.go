@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -42,7 +43,6 @@ type Pipe struct {
 	host    *Host
 	journal *journal
 	current atomic.Pointer[State] // the durable state; never changed in place
-	leave   func() error          // undoes host.join
 
 	mu       sync.Mutex
 	changed  chan struct{}
@@ -108,7 +108,7 @@ func open(ctx context.Context, o Options) (*Pipe, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening pipe %q: %w", o.Name, err)
 	}
-	if p.leave, err = o.Host.join(p, o.Address, o.Token); err != nil {
+	if err := o.Host.join(p, o.Address, o.Token); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -167,7 +167,7 @@ func (p *Pipe) publish(prev, next *State) {
 	defer p.mu.Unlock()
 	for name := range prev.Tables {
 		if next.Tables[name] == nil {
-			delete(p.tables, name)
+			p.forget(name)
 		}
 	}
 	for name, t := range next.Tables {
@@ -177,10 +177,14 @@ func (p *Pipe) publish(prev, next *State) {
 
 func (p *Pipe) poke() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	close(p.changed)
 	p.changed = make(chan struct{})
+	p.mu.Unlock()
+	p.host.wake()
 }
+
+// Addr returns where the pipe is served, nil where it is not.
+func (p *Pipe) Addr() net.Addr { return p.host.addressOf(p) }
 
 // Name returns the pipe's name.
 func (p *Pipe) Name() string { return p.name }
@@ -278,5 +282,5 @@ func (p *Pipe) Update(ctx context.Context, fn func(*State) error) error {
 // Close makes the last changes durable, takes the pipe off the server and the
 // metrics, and gives the Store up. The durable phase stays what it is.
 func (p *Pipe) Close() error {
-	return errors.Join(p.leave(), p.journal.close())
+	return errors.Join(p.host.part(p), p.journal.close())
 }

@@ -11,8 +11,7 @@ import (
 // not durable, and cheap enough to be called for each batch. A nil
 // TableProgress takes everything and does nothing.
 type TableProgress struct {
-	rows    atomic.Uint64 // read by this process in a load
-	base    atomic.Int64  // rows of the load that are acked, as the state has it
+	rows    atomic.Uint64 // read by this process in loads
 	changes [change.TableDone + 1]atomic.Uint64
 
 	mu          sync.Mutex
@@ -40,6 +39,23 @@ func (p *Pipe) table(name string) *TableProgress {
 		p.tables[name] = t
 	}
 	return t
+}
+
+// forget drops a table that the state no longer has.
+func (p *Pipe) forget(name string) {
+	if t := p.tables[name]; t != nil {
+		p.forgotten += t.moved()
+		delete(p.tables, name)
+	}
+}
+
+// moved returns the rows and changes counted by this process.
+func (t *TableProgress) moved() uint64 {
+	n := t.rows.Load()
+	for op := range t.changes {
+		n += t.changes[op].Load()
+	}
+	return n
 }
 
 // follow takes over what a durable state says, where it says something new.

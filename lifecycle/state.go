@@ -17,6 +17,9 @@ type State struct {
 	Pipe   string `json:"pipe"`
 	// Slot that all progress belongs to; zero before it exists.
 	Slot SlotIdentity `json:"slot"`
+	// ConfirmedLSN is the highest position that the server was ever told: a slot
+	// that stands behind it was advanced, or made anew, by somebody else.
+	ConfirmedLSN uint64 `json:"confirmed_lsn,omitempty"`
 	// Publication the slot streams.
 	Publication string `json:"publication,omitempty"`
 	// What we created, `penstock drop` may drop.
