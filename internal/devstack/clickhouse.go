@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -27,6 +28,7 @@ type ClickHouse struct {
 	dsn     string
 	program *clickhouseProgram // nil for a server named by CLICKHOUSE_DSN
 	run     *runFolder
+	reader  string // password of readerUser
 	native  *port
 	http    *port
 	as      *account
@@ -72,6 +74,9 @@ func (c *ClickHouse) start(ctx context.Context, o ClickHouseOptions) (err error)
 	if err := c.as.own(c.run.data()); err != nil {
 		return fmt.Errorf("giving the data folder to the server's user: %w", err)
 	}
+	if c.reader, err = writeClickHouseConfig(c.run.dir); err != nil {
+		return err
+	}
 	if err := c.launch(ctx); err != nil {
 		return err
 	}
@@ -80,7 +85,7 @@ func (c *ClickHouse) start(ctx context.Context, o ClickHouseOptions) (err error)
 }
 
 func (c *ClickHouse) launch(ctx context.Context) (err error) {
-	server := c.program.command(c.run.data(), c.native.number, c.http.number)
+	server := c.program.command(c.run, c.native.number, c.http.number)
 	// The watchdog of an installed server would be one more process between us and it.
 	if c.process, err = startProcess(server, c.run.data(), c.run.log(), c.as, "CLICKHOUSE_WATCHDOG_ENABLE=0"); err != nil {
 		return err
@@ -100,6 +105,20 @@ func (c *ClickHouse) serverDSN() string {
 
 // DSN returns the DSN of the native protocol and of a database of engine Atomic.
 func (c *ClickHouse) DSN() string { return c.dsn }
+
+// ReaderDSN returns the DSN of a user with a password who may read everything and write nothing, for tests of refused
+// passwords and missing grants. It is "" for a server named by CLICKHOUSE_DSN.
+func (c *ClickHouse) ReaderDSN(database string) string {
+	if c.program == nil {
+		return ""
+	}
+	return (&url.URL{
+		Scheme: "clickhouse",
+		User:   url.UserPassword(readerUser, c.reader),
+		Host:   fmt.Sprintf("127.0.0.1:%d", c.native.number),
+		Path:   "/" + database,
+	}).String()
+}
 
 // HTTPURL returns the address of the HTTP interface, "" for a server named by CLICKHOUSE_DSN.
 func (c *ClickHouse) HTTPURL() string {

@@ -55,14 +55,19 @@ func findClickHouse(ctx context.Context, log io.Writer) (*clickhouseProgram, err
 	return &clickhouseProgram{host: host, library: filepath.Join(pkg, "libchdb.so")}, nil
 }
 
-func (p *clickhouseProgram) command(folder string, nativePort, httpPort int) command {
-	native, http := strconv.Itoa(nativePort), strconv.Itoa(httpPort)
-	if p.binary == "" {
-		return command{args: []string{p.host, p.library, folder, native, http}}
+// command returns how the server is started in a run folder.
+func (p *clickhouseProgram) command(run *runFolder, nativePort, httpPort int) command {
+	settings := []string{
+		"--config-file=" + filepath.Join(run.dir, "config.xml"),
+		"--listen_host=127.0.0.1",
+		"--tcp_port=" + strconv.Itoa(nativePort),
+		"--http_port=" + strconv.Itoa(httpPort),
 	}
-	return watch("KILL", folder, p.binary, "server", "--",
-		"--path="+folder, "--listen_host=127.0.0.1", "--tcp_port="+native, "--http_port="+http,
-		"--mysql_port=0", "--postgresql_port=0", "--interserver_http_port=0", "--logger.level=error")
+	if p.binary == "" {
+		return command{args: append([]string{p.host, p.library, run.data()}, settings...)}
+	}
+	args := append([]string{p.binary, "server", settings[0], "--", "--path=" + run.data()}, settings[1:]...)
+	return watch("KILL", run.data(), args...)
 }
 
 // buildHost returns the program chdbhost, built into the cache and named by what it is built of.

@@ -5,9 +5,10 @@
 // input is the lifeline: its other end is held by the process that started this one, so that the server ends with it even
 // when that process is killed without a chance to clean up.
 //
-//	chdbhost LIBRARY FOLDER NATIVE_PORT HTTP_PORT
+//	chdbhost LIBRARY FOLDER [--name=value …]
 //
-// FOLDER is taken as the server's own: it is removed when the lifeline ends, and kept when this process is killed.
+// FOLDER holds the server's data: it is removed when the lifeline ends, and kept when this process is killed. The rest
+// are settings of the server, in the form that clickhouse takes them on its command line.
 package main
 
 import (
@@ -21,10 +22,10 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 5 {
-		fail("taking arguments: want LIBRARY FOLDER NATIVE_PORT HTTP_PORT")
+	if len(os.Args) < 3 {
+		fail("taking arguments: want LIBRARY FOLDER [--name=value …]")
 	}
-	library, folder, nativePort, httpPort := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
+	library, folder, settings := os.Args[1], os.Args[2], os.Args[3:]
 	if err := takeLifeline(folder); err != nil {
 		fail("taking the lifeline: %v", err)
 	}
@@ -35,15 +36,10 @@ func main() {
 	var queryCmdline func(argc int32, argv **byte) uintptr
 	purego.RegisterLibFunc(&queryCmdline, handle, "chdb_query_cmdline")
 
-	serve(queryCmdline, []string{
-		"clickhouse",
-		"--path=" + folder,
-		"--listen_host=127.0.0.1",
-		"--tcp_port=" + nativePort,
-		"--http_port=" + httpPort,
-		// The listeners live as long as the last query of the command line, which reads a pipe that never ends.
-		"--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT count() FROM file('/dev/stdin', LineAsString, 'x String')",
-	})
+	args := append([]string{"clickhouse", "--path=" + folder}, settings...)
+	// The listeners live as long as the last query, which reads a pipe that never ends.
+	serve(queryCmdline, append(args,
+		"--query=SYSTEM START LISTEN TCP; SYSTEM START LISTEN HTTP; SELECT count() FROM file('/dev/stdin', LineAsString, 'x String')"))
 	fail("serving: ClickHouse returned on its own")
 }
 

@@ -43,14 +43,14 @@ type shared[S interface{ Stop() error }] struct {
 }
 
 var (
-	postgres = &shared[*devstack.Postgres]{start: func(ctx context.Context) (*devstack.Postgres, error) {
+	sharedPostgres = &shared[*devstack.Postgres]{start: func(ctx context.Context) (*devstack.Postgres, error) {
 		version, err := postgresVersion()
 		if err != nil {
 			return nil, err
 		}
 		return devstack.StartPostgres(ctx, devstack.PostgresOptions{Version: version, Log: os.Stderr})
 	}}
-	clickhouse = &shared[*devstack.ClickHouse]{start: func(ctx context.Context) (*devstack.ClickHouse, error) {
+	sharedClickHouse = &shared[*devstack.ClickHouse]{start: func(ctx context.Context) (*devstack.ClickHouse, error) {
 		return devstack.StartClickHouse(ctx, devstack.ClickHouseOptions{Log: os.Stderr})
 	}}
 )
@@ -85,7 +85,7 @@ func (s *shared[S]) stop() error {
 // Main runs the tests of a package and stops the servers they used. It returns the exit code.
 func Main(m *testing.M) int {
 	code := m.Run()
-	for _, stop := range []func() error{postgres.stop, clickhouse.stop} {
+	for _, stop := range []func() error{sharedPostgres.stop, sharedClickHouse.stop} {
 		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stopping the servers of the tests:", err)
 			code = max(code, 1)
@@ -98,13 +98,13 @@ func Main(m *testing.M) int {
 // replication slots. The server is of the version in PENSTOCK_TEST_POSTGRES, else devstack's default.
 func Postgres(t testing.TB) string {
 	t.Helper()
-	return database(t, postgres.get(t))
+	return database(t, sharedPostgres.get(t))
 }
 
 // ClickHouse returns the DSN of a new database, which is dropped after the test.
 func ClickHouse(t testing.TB) string {
 	t.Helper()
-	return database(t, clickhouse.get(t))
+	return database(t, sharedClickHouse.get(t))
 }
 
 func database(t testing.TB, server interface {
