@@ -1,0 +1,143 @@
+package stream
+
+import (
+	"fmt"
+
+	"github.com/penstock/penstock/input/pgoutput"
+	"github.com/penstock/penstock/internal/change"
+)
+
+// Assembled is a batch, and which of its rows still lack values.
+type Assembled struct {
+	*change.Batch
+	// Unresolved are indexes of rows whose tuple holds change.Unchanged:
+	// unchanged TOAST values and generated columns, which the stream does not
+	// carry. The key columns never do.
+	Unresolved []int
+}
+
+// assembler gathers changes into one batch per table until they are taken.
+type assembler struct {
+	open        []*relation // with a batch, in the order begun
+	rows, bytes int
+	transaction change.Transaction
+	// transactionRows and transactionBytes came from the open transaction.
+	transactionRows, transactionBytes int
+}
+
+func (a *assembler) begin(t change.Transaction) {
+	a.transaction = t
+	a.transactionRows, a.transactionBytes = 0, 0
+}
+
+// take returns the batches gathered so far.
+func (a *assembler) take() []*Assembled {
+	taken := make([]*Assembled, len(a.open))
+	for i, r := range a.open {
+		taken[i] = r.batch
+		r.lastBytes, r.lastRows = len(r.batch.Data), len(r.batch.Rows)
+		r.batch = nil
+	}
+	a.open = a.open[:0]
+	a.rows, a.bytes = 0, 0
+	return taken
+}
+
+func (a *assembler) insert(r *relation, lsn uint64, m *pgoutput.Insert) error {
+	if err := checkColumns(r, m.New); err != nil {
+		return err
+	}
+	b := a.batch(r)
+	offset := len(b.Data)
+	unresolved := false
+	if r.verbatim {
+		b.Data = append(b.Data, m.New...) // an insert has no unchanged values
+	} else {
+		walk(m.New, r.newCells)
+		b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, nil, change.Unchanged)
+	}
+	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Insert}, unresolved)
+	return nil
+}
+
+func (a *assembler) update(r *relation, lsn uint64, m *pgoutput.Update) error {
+	if err := checkColumns(r, m.New); err != nil {
+		return err
+	}
+	b := a.batch(r)
+	walk(m.New, r.newCells)
+	var full pgoutput.Tuple
+	if m.OldKind != pgoutput.NoOld {
+		if err := checkColumns(r, m.Old); err != nil {
+			return err
+		}
+		walk(m.Old, r.oldCells)
+		if m.OldKind == pgoutput.FullOld {
+			full = m.Old
+		}
+		// Both rows have the same version, so they must not have the same key:
+		// the old key is also sent when it only might have changed.
+		if r.keyChanged(m.Old, m.New) {
+			a.remove(b, r, lsn, m.Old, m.OldKind)
+		}
+	}
+	offset := len(b.Data)
+	var unresolved bool
+	b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, full, change.Unchanged)
+	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Update}, unresolved)
+	return nil
+}
+
+func (a *assembler) delete(r *relation, lsn uint64, m *pgoutput.Delete) error {
+	if err := checkColumns(r, m.Old); err != nil {
+		return err
+	}
+	walk(m.Old, r.oldCells)
+	a.remove(a.batch(r), r, lsn, m.Old, m.OldKind)
+	return nil
+}
+
+// remove adds a row for what an old tuple, walked into r.oldCells, says is gone.
+func (a *assembler) remove(b *Assembled, r *relation, lsn uint64, old pgoutput.Tuple, kind byte) {
+	offset := len(b.Data)
+	b.Data, _ = r.appendTuple(b.Data, old, r.oldCells, nil, change.Absent)
+	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Delete, KeyOnly: kind == pgoutput.KeyOld}, false)
+}
+
+func checkColumns(r *relation, tuple pgoutput.Tuple) error {
+	if got, want := tuple.Columns(), len(r.newCells); got != want {
+		return fmt.Errorf("a tuple of %s has %d columns where its relation has %d", r.table, got, want)
+	}
+	return nil
+}
+
+// batch returns the relation's open batch, with the present transaction as its
+// last one.
+func (a *assembler) batch(r *relation) *Assembled {
+	if r.batch == nil {
+		r.batch = &Assembled{Batch: &change.Batch{
+			Table: r.table, Format: change.TuplePgoutput,
+			Data: make([]byte, 0, r.lastBytes+r.lastBytes/8),
+			Rows: make([]change.Row, 0, r.lastRows+r.lastRows/8),
+		}}
+		a.open = append(a.open, r)
+	}
+	b := r.batch
+	if n := len(b.Transactions); n == 0 || b.Transactions[n-1] != a.transaction {
+		b.Transactions = append(b.Transactions, a.transaction)
+	}
+	return b
+}
+
+func (a *assembler) row(b *Assembled, row change.Row, unresolved bool) {
+	row.Transaction = uint32(len(b.Transactions) - 1)
+	if unresolved {
+		b.Unresolved = append(b.Unresolved, len(b.Rows))
+	}
+	size := len(b.Data) - int(row.Offset)
+	b.Rows = append(b.Rows, row)
+	a.rows++
+	a.bytes += size
+	a.transactionRows++
+	a.transactionBytes += size
+}

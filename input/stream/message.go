@@ -1,0 +1,213 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstock/penstock/input/pgoutput"
+	"github.com/penstock/penstock/internal/change"
+)
+
+// frame handles one CopyData of the replication stream.
+func (r *Reader) frame(ctx context.Context, frame []byte) error {
+	if len(frame) == 0 {
+		return fmt.Errorf("reading the stream: an empty frame")
+	}
+	r.source.Received(len(frame))
+	switch frame[0] {
+	case pgoutput.FrameXLogData:
+		wal, err := pgoutput.ParseXLogData(frame)
+		if err != nil {
+			return err
+		}
+		r.received = max(r.received, wal.Start)
+		if err := pgoutput.Parse(wal.Data, false, &r.message); err != nil {
+			return fmt.Errorf("at %s: %w", change.FormatLSN(wal.Start), err)
+		}
+		if err := r.handle(ctx, wal.Start); err != nil {
+			return fmt.Errorf("%s at %s: %w", r.message.Kind, change.FormatLSN(wal.Start), err)
+		}
+		return nil
+	case pgoutput.FrameKeepalive:
+		keepalive, err := pgoutput.ParseKeepalive(frame)
+		if err != nil {
+			return err
+		}
+		r.keepalive(keepalive)
+		if keepalive.ReplyRequested {
+			return r.report(ctx, time.Now(), false)
+		}
+		return nil
+	default:
+		return fmt.Errorf("reading the stream: unknown frame %q", frame[0])
+	}
+}
+
+// keepalive moves the position over WAL that holds nothing for us, so that an
+// idle publication in a busy cluster does not hold WAL back.
+func (r *Reader) keepalive(k pgoutput.Keepalive) {
+	r.received = max(r.received, k.End)
+	if !r.inside && r.assembler.rows == 0 {
+		r.checkpoint.Idle(k.End)
+	}
+}
+
+// handle takes the message in r.message, whose WAL record begins at lsn.
+func (r *Reader) handle(ctx context.Context, lsn uint64) error {
+	m := &r.message
+	switch m.Kind {
+	case pgoutput.KindInsert:
+		rel, err := r.relation(m.Insert.RelationOID)
+		if err != nil || rel.table == nil {
+			return err
+		}
+		return r.gathered(ctx, r.assembler.insert(rel, lsn, &m.Insert))
+	case pgoutput.KindUpdate:
+		rel, err := r.relation(m.Update.RelationOID)
+		if err != nil || rel.table == nil {
+			return err
+		}
+		return r.gathered(ctx, r.assembler.update(rel, lsn, &m.Update))
+	case pgoutput.KindDelete:
+		rel, err := r.relation(m.Delete.RelationOID)
+		if err != nil || rel.table == nil {
+			return err
+		}
+		return r.gathered(ctx, r.assembler.delete(rel, lsn, &m.Delete))
+	case pgoutput.KindBegin:
+		r.inside = true
+		r.assembler.begin(change.Transaction{XID: m.Begin.XID, CommitLSN: m.Begin.FinalLSN, CommitTime: m.Begin.CommitTime.Time()})
+		return nil
+	case pgoutput.KindCommit:
+		return r.commit(ctx)
+	case pgoutput.KindRelation:
+		return r.announced(ctx, lsn)
+	case pgoutput.KindTruncate:
+		return r.truncate(ctx, lsn)
+	case pgoutput.KindOrigin, pgoutput.KindType, pgoutput.KindLogicalMessage:
+		// Where a transaction came from; a type's name, which the catalog tells
+		// better; our own heartbeat.
+		return nil
+	case pgoutput.KindStreamStart, pgoutput.KindStreamStop, pgoutput.KindStreamCommit, pgoutput.KindStreamAbort, pgoutput.KindStreamPrepare,
+		pgoutput.KindBeginPrepare, pgoutput.KindPrepare, pgoutput.KindCommitPrepared, pgoutput.KindRollbackPrepared:
+		return fmt.Errorf("protocol version 1, which was asked for, has no such message")
+	}
+	return fmt.Errorf("no branch for this kind of message")
+}
+
+func (r *Reader) relation(oid uint32) (*relation, error) {
+	if oid == r.lastOID && r.last != nil {
+		return r.last, nil
+	}
+	rel, ok := r.relations[oid]
+	if !ok {
+		return nil, fmt.Errorf("the stream did not announce relation %d", oid)
+	}
+	r.lastOID, r.last = oid, rel
+	return rel, nil
+}
+
+// gathered is called after each row: it starts the clock of a delivery, and
+// cuts a transaction that is too large for one.
+func (r *Reader) gathered(ctx context.Context, err error) error {
+	if err != nil {
+		return err
+	}
+	a := &r.assembler
+	if r.flushAt.IsZero() {
+		r.flushAt = time.Now().Add(r.options.SyncInterval)
+	}
+	if a.transactionRows >= r.options.MaxRows || a.transactionBytes >= r.options.MaxBytes {
+		a.transactionRows, a.transactionBytes = 0, 0
+		return r.flush(ctx, 0)
+	}
+	return nil
+}
+
+func (r *Reader) commit(ctx context.Context) error {
+	r.inside = false
+	r.lastEnd = r.message.Commit.EndLSN
+	r.received = max(r.received, r.lastEnd)
+	a := &r.assembler
+	if a.rows == 0 {
+		// Nothing of the transaction is left to send, but a part of it may be
+		// on its way: its end is confirmed behind that.
+		if r.checkpoint.Pending() == 0 {
+			r.checkpoint.Idle(r.lastEnd)
+		} else {
+			r.checkpoint.Sent(r.lastEnd)(nil)
+		}
+		return nil
+	}
+	if a.rows >= r.options.MaxRows || a.bytes >= r.options.MaxBytes || r.options.SyncInterval <= 0 {
+		return r.flush(ctx, r.lastEnd)
+	}
+	if deadline := r.flushAt; deadline.Before(r.nextTick) {
+		return r.readUntil(ctx, deadline)
+	}
+	return nil
+}
+
+// announced takes a Relation message: the first time the stream meets a table,
+// and whenever its definition may have changed.
+func (r *Reader) announced(ctx context.Context, lsn uint64) error {
+	sent := r.message.Relation // its columns are a fresh slice
+	var table, previous *change.Table
+	err := r.meanwhile(ctx, func() (err error) {
+		table, previous, err = r.source.Relation(ctx, &sent, lsn)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if previous != nil {
+		if err := r.barrier(ctx, &change.Control{Operation: change.Schema, Table: table, Previous: previous, LSN: lsn, Transaction: r.assembler.transaction}); err != nil {
+			return err
+		}
+	} else if old, ok := r.relations[sent.OID]; ok && old.batch != nil {
+		// The tuples to come may be laid out in another way.
+		if err := r.flush(ctx, 0); err != nil {
+			return err
+		}
+	}
+	r.relations[sent.OID] = newRelation(table, &sent)
+	r.last = nil
+	return nil
+}
+
+func (r *Reader) truncate(ctx context.Context, lsn uint64) error {
+	oids := append([]uint32(nil), r.message.Truncate.OIDs...)
+	for _, oid := range oids {
+		rel, err := r.relation(oid)
+		if err != nil {
+			return err
+		}
+		if rel.table == nil {
+			continue
+		}
+		if err := r.barrier(ctx, &change.Control{Operation: change.Truncate, Table: rel.table, LSN: lsn, Transaction: r.assembler.transaction}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meanwhile runs work that may take long, answering the server meanwhile.
+func (r *Reader) meanwhile(ctx context.Context, work func() error) error {
+	result := make(chan error, 1)
+	go func() { result <- work() }()
+	ticker := time.NewTicker(r.tick())
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-result:
+			return err
+		case <-ticker.C:
+			if err := r.beat(ctx, time.Now()); err != nil && ctx.Err() == nil {
+				<-result
+				return err
+			}
+		}
+	}
+}
