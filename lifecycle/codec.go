@@ -52,7 +52,8 @@ func decode(pipe string, stored []byte) (*State, error) {
 	}
 	var format, size int
 	var sum uint32
-	if n, err := fmt.Sscanf(string(head), headerLine, &format, &size, &sum); err != nil || n != 3 {
+	_, err := fmt.Sscanf(string(head), headerLine, &format, &size, &sum)
+	if err != nil || string(head) != fmt.Sprintf(headerLine, format, size, sum) {
 		return corrupt("its first line is not that of a Penstock state")
 	}
 	if format != Format {

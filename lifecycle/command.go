@@ -32,7 +32,7 @@ func (p *Pipe) Pause(ctx context.Context) (Outcome, error) {
 func (p *Pipe) Resume(ctx context.Context) (Outcome, error) {
 	return p.command(ctx, func(c *commit) (Outcome, error) {
 		s := c.state
-		next := s.Phase
+		var next Phase
 		switch s.Phase {
 		case Pausing:
 			return 0, p.conflict(s, "resume", "the batches in flight are still draining", "resume once it is paused")

@@ -272,6 +272,9 @@ func (p *Pipe) Update(ctx context.Context, fn func(*State) error) error {
 		}
 		s.Format, s.Pipe, s.Since, s.Failure = before.Format, before.Pipe, before.Since, before.Failure
 		s.Resync = slices.DeleteFunc(s.Resync, func(t string) bool { return s.Tables[t] == nil })
+		if len(s.Resync) == 0 {
+			s.Resync, s.ResyncWhole = nil, false
+		}
 		if reason := s.flaw(); reason != "" {
 			return fmt.Errorf("updating the state of pipe %q: %s", p.name, reason)
 		}
