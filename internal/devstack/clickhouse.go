@@ -107,7 +107,8 @@ func (c *ClickHouse) serverDSN() string {
 func (c *ClickHouse) DSN() string { return c.dsn }
 
 // ReaderDSN returns the DSN of a user with a password who may read everything and write nothing, for tests of refused
-// passwords and missing grants. It is "" for a server named by CLICKHOUSE_DSN.
+// passwords and missing grants. A server from the package restarts, in a tenth of a second, whenever the native protocol
+// refuses a client at its greeting (see chdbhost): such a test wants a server of its own. It is "" for a server named by CLICKHOUSE_DSN.
 func (c *ClickHouse) ReaderDSN(database string) string {
 	if c.program == nil {
 		return ""

@@ -3,13 +3,17 @@ package devstack
 import (
 	"context"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,8 +21,8 @@ import (
 // chdbhostSource is embedded so that the host can be built wherever the go tool is, also by a penstock binary that runs
 // away from its source tree.
 //
-//go:embed chdbhost/main.go
-var chdbhostSource []byte
+//go:embed chdbhost/*.go
+var chdbhostSource embed.FS
 
 // chdbhostModule is the module that the host is built as: the source tree's version of purego, and nothing else of it.
 const (
@@ -70,11 +74,31 @@ func (p *clickhouseProgram) command(run *runFolder, nativePort, httpPort int) co
 	return watch("KILL", run.data(), args...)
 }
 
+// hostModule returns the files of the module that the host is built as, by name.
+func hostModule() (map[string][]byte, error) {
+	files := map[string][]byte{"go.mod": []byte(chdbhostModule), "go.sum": []byte(chdbhostSum)}
+	sources, err := fs.Glob(chdbhostSource, "chdbhost/*.go")
+	if err != nil {
+		return nil, fmt.Errorf("reading the source of the program that runs ClickHouse: %w", err)
+	}
+	for _, source := range sources {
+		if files[path.Base(source)], err = chdbhostSource.ReadFile(source); err != nil {
+			return nil, fmt.Errorf("reading the source of the program that runs ClickHouse: %w", err)
+		}
+	}
+	return files, nil
+}
+
 // buildHost returns the program chdbhost, built into the cache and named by what it is built of.
 func buildHost(ctx context.Context, log io.Writer) (string, error) {
+	files, err := hostModule()
+	if err != nil {
+		return "", err
+	}
 	hash := sha256.New()
-	for _, part := range []string{string(chdbhostSource), chdbhostModule, chdbhostSum, runtime.Version()} {
-		fmt.Fprintln(hash, len(part), part)
+	fmt.Fprintln(hash, runtime.Version())
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintln(hash, file, len(files[file]), string(files[file]))
 	}
 	name := filepath.Join("chdbhost", fmt.Sprintf("%x", hash.Sum(nil)[:6]))
 	dir, err := ensureFolder(ctx, name, func(dir string) error {
@@ -83,10 +107,8 @@ func buildHost(ctx context.Context, log io.Writer) (string, error) {
 			return fmt.Errorf("building the program that runs ClickHouse: Go is not installed: install it, or set CLICKHOUSE_DSN to a running server")
 		}
 		progress(log, "building the program that runs ClickHouse…")
-		for file, content := range map[string]string{
-			"main.go": string(chdbhostSource), "go.mod": chdbhostModule, "go.sum": chdbhostSum,
-		} {
-			if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+		for file, content := range files {
+			if err := os.WriteFile(filepath.Join(dir, file), content, 0o644); err != nil {
 				return fmt.Errorf("writing %s: %w", file, err)
 			}
 		}

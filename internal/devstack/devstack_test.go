@@ -111,6 +111,28 @@ func TestClickHouseReaderMayOnlyRead(t *testing.T) {
 	}
 }
 
+func TestClickHouseOutlivesRefusedClients(t *testing.T) {
+	t.Parallel()
+	c := startClickHouse(t)
+	clickhouseExec(t, c.DSN(), "CREATE TABLE kept (id Int64) ENGINE = MergeTree ORDER BY id", "INSERT INTO kept VALUES (1)")
+	for name, test := range map[string]struct {
+		dsn  string
+		code int32
+	}{
+		"wrong password":   {strings.Replace(c.ReaderDSN("penstock"), c.reader, "wrong", 1), 516}, // AUTHENTICATION_FAILED
+		"unknown database": {c.ReaderDSN("nowhere"), 81},                                          // UNKNOWN_DATABASE
+	} {
+		var refused *clickhouse.Exception
+		if err := clickhouseConn(t, test.dsn).Ping(t.Context()); !errors.As(err, &refused) || refused.Code != test.code {
+			t.Fatalf("%s: got %v, want code %d", name, err, test.code)
+		}
+		// The package's server restarts on that, which may be just before or just after the next client comes.
+		waitUntil(t, "the server serves its data after a "+name, func() bool {
+			return c.exec(t.Context(), "SELECT throwIf(count() != 1) FROM penstock.kept") == nil
+		})
+	}
+}
+
 func TestDatabaseReplacesOneInUse(t *testing.T) {
 	t.Parallel()
 	p := startPostgres(t, PostgresOptions{})

@@ -21,6 +21,9 @@ import (
 	"github.com/ebitengine/purego"
 )
 
+// lifeline is the descriptor of what was standard input when the process began.
+var lifeline int
+
 func main() {
 	if len(os.Args) < 3 {
 		fail("taking arguments: want LIBRARY FOLDER [--name=value …]")
@@ -32,6 +35,9 @@ func main() {
 	handle, err := purego.Dlopen(library, purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		fail("loading %s: %v", library, err)
+	}
+	if err := outliveRefusals(library); err != nil {
+		fail("preparing %s: %v", library, err)
 	}
 	var queryCmdline func(argc int32, argv **byte) uintptr
 	purego.RegisterLibFunc(&queryCmdline, handle, "chdb_query_cmdline")
@@ -46,12 +52,12 @@ func main() {
 // takeLifeline moves the lifeline away from descriptor 0 and leaves there a pipe for ClickHouse to wait on. ClickHouse
 // cannot wait on the lifeline itself: it opens /dev/stdin anew, which is refused for a pipe that another user made.
 func takeLifeline(folder string) error {
-	fd, err := syscall.Dup(0)
-	if err != nil {
+	var err error
+	if lifeline, err = syscall.Dup(0); err != nil {
 		return err
 	}
-	syscall.CloseOnExec(fd)
-	lifeline := os.NewFile(uintptr(fd), "lifeline")
+	syscall.CloseOnExec(lifeline)
+	end := os.NewFile(uintptr(lifeline), "lifeline")
 
 	var never [2]int
 	if err := syscall.Pipe(never[:]); err != nil {
@@ -61,7 +67,7 @@ func takeLifeline(folder string) error {
 		return err
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, lifeline)
+		_, _ = io.Copy(io.Discard, end)
 		// The server still runs and may write while its files go; whoever sweeps the run folders takes what is left.
 		_ = os.RemoveAll(folder)
 		os.Exit(0)
