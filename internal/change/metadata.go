@@ -14,10 +14,11 @@ const (
 	MetaTable          = "table"           // name of the source table
 	MetaLSN            = "lsn"             // [FormatLSN] of Row.LSN
 	MetaCommitLSN      = "commit_lsn"      // [FormatLSN] of Transaction.CommitLSN
-	MetaCommitTime     = "commit_ts_ms"    // milliseconds since the Unix epoch, integer
-	MetaTransactionID  = "transaction_id"  // Transaction.XID, integer
+	MetaCommitTime     = "commit_ts_ms"    // milliseconds since the Unix epoch, decimal
+	MetaTransactionID  = "transaction_id"  // Transaction.XID, decimal
 	MetaKey            = "key"             // array of [Table.KeyNames]
 	MetaSchema         = "schema"          // [Table.Describe]
+	MetaPrevious       = "previous_schema" // the same, of the definition before a schema change
 )
 
 // FormatLSN writes a WAL position so that positions sort as text: 16 upper-case
