@@ -1,3 +1,5 @@
+//go:build linux && amd64
+
 // Command chdbhost turns libchdb, which is the whole of ClickHouse as one shared library, into a ClickHouse server: it
 // loads the library, has it listen for the native and the HTTP protocol, and stays until its standard input ends.
 //
