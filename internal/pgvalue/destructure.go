@@ -194,7 +194,7 @@ func appendElements(dst []byte, t *change.Type, list []any) ([]byte, error) {
 		switch sub, nested := v.([]any); {
 		case v == nil:
 			dst = append(dst, "NULL"...)
-		case nested && !takesList(t.Elem):
+		case nested && !isVector(t.Elem, sub):
 			dst, err = appendElements(dst, t, sub)
 		default:
 			if dst, err = appendStructured(dst, t.Elem, v); err == nil {
@@ -208,13 +208,14 @@ func appendElements(dst []byte, t *change.Type, list []any) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// takesList says whether a single value of t may be a list in a body.
-func takesList(t *change.Type) bool {
-	switch familyOf(t) {
-	case jsonText, jsonb, vector, halfvec:
-		return true
+// isVector says whether list is one vector of t, not a dimension of an array of
+// vectors. For elements of type json it is always a dimension.
+func isVector(t *change.Type, list []any) bool {
+	if f := familyOf(t); f != vector && f != halfvec || len(list) == 0 {
+		return false
 	}
-	return false
+	_, nested := list[0].([]any)
+	return !nested
 }
 
 func appendVectorList(dst []byte, t *change.Type, v any) ([]byte, error) {

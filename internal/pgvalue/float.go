@@ -11,6 +11,9 @@ import (
 // without an exponent from 1e-4 to below 1e15, or below 1e6 for a float4. size
 // is 32 or 64.
 func appendFloat(dst []byte, v float64, size int) []byte {
+	if size == 32 {
+		v = float64(float32(v))
+	}
 	switch {
 	case math.IsNaN(v):
 		return append(dst, "NaN"...)
@@ -23,15 +26,42 @@ func appendFloat(dst []byte, v float64, size int) []byte {
 	if size == 32 {
 		low, high = float64(float32(1e-4)), 1e6
 	}
-	if a := math.Abs(v); v == 0 || a >= low && a < high {
-		return strconv.AppendFloat(dst, v, 'f', -1, size)
-	}
 	start := len(dst)
+	if a := math.Abs(v); v == 0 || a >= low && a < high {
+		dst = strconv.AppendFloat(dst, v, 'f', -1, size)
+		return evenTie(dst, start, v, size, 'f')
+	}
 	dst = strconv.AppendFloat(dst, v, 'e', -1, size)
 	if onBoundary(dst[start:], v, size) {
-		dst = appendInside(dst[:start], v, size, len(dst)-start)
+		return appendInside(dst[:start], v, size, len(dst)-start)
 	}
-	return dst
+	return evenTie(dst, start, v, size, 'e')
+}
+
+// evenTie prints a power of two at dst[start:] again. Where one lies half way
+// between the two nearest numbers of as few digits, strconv may have taken the
+// odd one and PostgreSQL takes the even one; elsewhere both take the even one.
+func evenTie(dst []byte, start int, v float64, size int, format byte) []byte {
+	if m, _ := mantissa(v, size); m&(m-1) != 0 {
+		return dst
+	}
+	precision, point := 0, false
+	for _, b := range dst[start:] {
+		if b == 'e' {
+			break
+		}
+		if point {
+			precision++
+		}
+		point = point || b == '.'
+	}
+	var buffer [64]byte
+	even := strconv.AppendFloat(buffer[:0], v, format, precision, size)
+	// Floats below a power of two are denser, so the even one may be another's.
+	if back, err := strconv.ParseFloat(string(even), size); err != nil || back != v {
+		return dst
+	}
+	return append(dst[:start], even...)
 }
 
 // appendInside prints v with as few digits as bring it strictly nearer to v
@@ -41,7 +71,7 @@ func appendFloat(dst []byte, v float64, size int) []byte {
 // the shortest form, which has fewer digits.
 func appendInside(dst []byte, v float64, size, length int) []byte {
 	start := len(dst)
-	for digits := 1; ; digits++ {
+	for digits := 1; digits < 20; digits++ {
 		dst = strconv.AppendFloat(dst[:start], v, 'e', digits, size)
 		if len(dst)-start <= length || onBoundary(dst[start:], v, size) {
 			continue
@@ -50,6 +80,7 @@ func appendInside(dst []byte, v float64, size, length int) []byte {
 			return dst
 		}
 	}
+	return dst // not reached: 17 digits tell all floats apart
 }
 
 // onBoundary says whether text, of the form d.ddde±dd, is exactly half way

@@ -55,9 +55,7 @@ func appendNumber(dst []byte, t *change.Type, f family, v any) ([]byte, error) {
 func appendInteger(dst []byte, t *change.Type, f family, v int64) ([]byte, error) {
 	switch f {
 	case real, double:
-		if size := floatSize(f, float64(v)); int64(float64(v)) == v {
-			return appendFloat(dst, float64(v), size), nil
-		}
+		return appendFloatValue(dst, t, f, float64(v))
 	case money:
 		return appendMoneyText(dst, strconv.FormatInt(v, 10), t.MoneyDigits)
 	}

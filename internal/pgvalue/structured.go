@@ -215,10 +215,10 @@ func nextElement(r *ArrayReader, elem *change.Type, kind change.CellKind) (any, 
 	return structuredText(elem, value)
 }
 
-// shortFloat widens a float4 by way of its shortest decimal form.
+// shortFloat widens a float4 by way of the text that the server prints.
 func shortFloat(v float32) float64 {
 	var buffer [32]byte
-	short, err := strconv.ParseFloat(string(strconv.AppendFloat(buffer[:0], float64(v), 'g', -1, 32)), 64)
+	short, err := strconv.ParseFloat(string(appendFloat(buffer[:0], float64(v), 32)), 64)
 	if err != nil { // not reached: it reads what it wrote
 		return float64(v)
 	}
