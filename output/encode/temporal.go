@@ -27,8 +27,6 @@ const (
 
 	dateTime64Min = date32Min * secondsPerDay
 	dateTime64Max = date32Max*secondsPerDay + secondsPerDay - 1
-	// At nanoseconds the Int64 ends before the type's range does.
-	nanosecondMax = math.MaxInt64 / 1e9
 )
 
 // newDate stores date in Date32 (days as Int32) or Date (UInt16).
