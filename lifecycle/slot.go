@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"cmp"
+	"slices"
 	"time"
 )
 
@@ -107,22 +109,32 @@ func (h *slotHistory) lag(now time.Time) time.Duration {
 
 // timeToLoss is how long the slot lasts if WAL is kept at the rate of the last
 // minutes; false where no end is in sight.
+//
+// restart_lsn moves in leaps, so safe_wal_size is a saw tooth also while all is
+// well. Only its crests tell: the highest value of the window's later half
+// against that of the earlier.
 func (h *slotHistory) timeToLoss() (time.Duration, bool) {
-	if len(h.safe) < 2 {
-		return 0, false
-	}
-	first, last := h.safe[0], h.safe[len(h.safe)-1]
-	if last.bytes <= 0 {
+	n := len(h.safe)
+	if n > 0 && h.safe[n-1].bytes <= 0 {
 		return 0, true
 	}
-	used, took := first.bytes-last.bytes, last.at.Sub(first.at)
+	const fewest = 6 // observations that make a trend
+	if n < fewest {
+		return 0, false
+	}
+	before, after := crest(h.safe[:n/2]), crest(h.safe[n/2:])
+	used, took := before.bytes-after.bytes, after.at.Sub(before.at)
 	if used <= 0 || took <= 0 {
 		return 0, false
 	}
-	left := float64(last.bytes) / float64(used) * took.Seconds()
-	const longest = 10 * 365 * 24 * 3600 // more is no end in sight
+	left := float64(h.safe[n-1].bytes) / float64(used) * took.Seconds()
+	const longest = 365 * 24 * 3600 // more is no end in sight
 	if left > longest {
 		return 0, false
 	}
 	return time.Duration(left * float64(time.Second)), true
+}
+
+func crest(marks []safeMark) safeMark {
+	return slices.MaxFunc(marks, func(a, b safeMark) int { return cmp.Compare(a.bytes, b.bytes) })
 }

@@ -1,0 +1,134 @@
+// One pipe.
+
+class PipeView {
+  constructor(name, command) {
+    this.name = name;
+    this.pill = el("span", { class: "pill" });
+    this.since = el("span", { class: "for" });
+    this.buttons = {
+      pause: el("button", { onclick: () => command(this, "pause") }, "Pause"),
+      resume: el("button", { class: "primary", onclick: () => command(this, "resume") }, "Resume"),
+      resync: el("button", { onclick: () => command(this, "resync") }, "Resync"),
+    };
+    this.says = el("p", { class: "says" });
+    this.banners = el("div");
+    this.course = el("div");
+    this.overall = { text: el("span"), pct: el("span"), fill: el("i") };
+    this.overall.bar = el("div", { class: "bar", role: "progressbar", "aria-label": "Load of all tables", "aria-valuemin": 0, "aria-valuemax": 100 }, this.overall.fill);
+    this.overall.root = el("div", { class: "overall", hidden: "" }, el("p", null, this.overall.text, this.overall.pct), this.overall.bar);
+    this.sparks = {
+      rows_per_second: new Spark("Rows", (v) => [count(Math.round(v)), "/s"]),
+      lag_seconds: new Spark("Lag", lag),
+      lag_bytes: new Spark("Not confirmed", bytes),
+      retained_bytes: new Spark("Retained WAL", bytes),
+    };
+    this.tables = new Tables((table) => command(this, "resync", table));
+    this.root = el("article", { class: "card pipe", "aria-label": "Pipe " + name },
+      el("div", { class: "head" }, el("h2", null, name), this.pill, this.since, el("div", { class: "actions" }, ...Object.values(this.buttons))),
+      this.says, this.banners, this.course, this.overall.root,
+      el("div", { class: "tiles" }, ...Object.values(this.sparks).map((s) => s.root)), this.tables.root);
+  }
+
+  show(model, busy) {
+    const s = model.status;
+    this.model = model;
+    this.pill.className = "pill " + s.phase;
+    put(this.pill, s.phase);
+    put(this.says, says(s));
+    for (const [name, button] of Object.entries(this.buttons)) {
+      button.hidden = !s.commands.includes(name);
+      button.disabled = busy.has(this.name);
+    }
+    this.showBanners(s);
+    this.showCourse(s);
+    this.showOverall(s, [...model.tables.values()]);
+    this.showCharts(s, model.history);
+    this.tables.show(model.tables, s);
+    this.tick();
+  }
+
+  // tick writes what changes by the clock alone.
+  tick() {
+    put(this.since, "for " + span((Date.now() + this.model.skew - Date.parse(this.model.status.since)) / 1000));
+  }
+
+  showCourse(s) {
+    const key = [s.phase, s.paused_from, s.failed_from, s.degraded.length > 0, narrow.matches].join();
+    if (this.course.dataset.key === key) return;
+    this.course.dataset.key = key;
+    this.course.replaceChildren(course(s));
+  }
+
+  showBanners(s) {
+    const key = JSON.stringify([s.failure, s.degraded]);
+    if (this.banners.dataset.key === key) return;
+    this.banners.dataset.key = key;
+    this.banners.replaceChildren();
+    const time = (at) => el("small", { title: at }, new Date(at).toLocaleString());
+    if (s.failure) {
+      const f = s.failure;
+      this.banners.append(el("div", { class: "banner", role: "alert" },
+        el("div", { class: "what" }, el("b", null, f.table ? `${f.class}, table ${f.table}` : f.class), time(f.at)),
+        el("div", null, f.reason), ...(f.fix ? [el("div", { class: "fix" }, f.fix)] : [])));
+    }
+    for (const d of s.degraded) {
+      this.banners.append(el("div", { class: "banner passing", role: "status" },
+        el("div", { class: "what" }, el("b", null, `Trouble at the ${d.side}, trying again`), el("small", null, "since "), time(d.since)), el("div", null, d.reason)));
+    }
+  }
+
+  showOverall(s, tables) {
+    const loading = tables.filter((t) => t.chunks_total > 0 && (s.phase !== "resync" || t.phase === "resync"));
+    const total = loading.reduce((n, t) => n + t.chunks_total, 0), done = loading.reduce((n, t) => n + t.chunks_done, 0);
+    const o = this.overall, from = s.paused_from || s.failed_from || s.phase;
+    o.root.hidden = !total || !["snapshot", "resync"].includes(from);
+    o.root.className = "overall " + s.phase;
+    const pct = total ? (100 * done) / total : 0;
+    o.fill.style.width = pct + "%";
+    o.bar.setAttribute("aria-valuenow", Math.round(pct));
+    put(o.pct, pct.toFixed(1) + " %");
+    put(o.text, `${count(loading.reduce((n, t) => n + t.rows, 0))} rows of ${loading.length} ${loading.length === 1 ? "table" : "tables"}`);
+  }
+
+  showCharts(s, history) {
+    const slot = s.slot, present = {
+      rows_per_second: s.rows_per_second, lag_seconds: slot ? slot.lag_seconds : 0,
+      lag_bytes: slot ? slot.lag_bytes : 0, retained_bytes: slot ? slot.retained_bytes : 0,
+    };
+    for (const [name, spark] of Object.entries(this.sparks)) spark.show(history[name], history.interval_seconds, present[name]);
+    put(this.sparks.rows_per_second.note, bytes(s.received_bytes_per_second).join(" ") + "/s from the source");
+    put(this.sparks.lag_seconds.note, s.commit_to_visible_seconds === undefined ? "" : "commit to visible " + lag(s.commit_to_visible_seconds).join(" "));
+    put(this.sparks.lag_bytes.note, bytes(s.in_flight_bytes).join(" ") + " in flight");
+    const [text, tone] = danger(slot);
+    put(this.sparks.retained_bytes.note, text);
+    this.sparks.retained_bytes.note.className = "note " + tone;
+  }
+}
+
+// danger says how long the slot lasts.
+function danger(slot) {
+  if (!slot) return ["no slot yet", ""];
+  if (slot.wal_status === "lost") return ["the slot is lost", "bad"];
+  const left = slot.seconds_to_loss;
+  if (left !== undefined && left < 30 * 86400) return [`lost in ${span(left)} at this rate`, left < 3600 ? "bad" : left < 86400 ? "warn" : ""];
+  if (slot.wal_status === "unreserved") return ["about to be lost", "bad"];
+  if (slot.safe_wal_bytes !== undefined) return [bytes(slot.safe_wal_bytes).join(" ") + " left to the limit", ""];
+  return ["the source sets no limit", ""];
+}
+
+// says puts a status into a sentence.
+function says(s) {
+  const tables = Object.values(s.table_count).reduce((a, b) => a + b, 0);
+  switch (s.phase) {
+    case "provisioning": return "Connecting to both ends and checking them.";
+    case "setup": return "Creating the tables at the destination.";
+    case "snapshot": return `Copying ${tables === 1 ? "one table" : tables + " tables"} as they were when the slot was made.`;
+    case "running": return s.resync.length ? `Streaming changes. ${s.resync.length} to be loaded anew.` : "Streaming changes.";
+    case "pausing": return `Reading nothing more; ${bytes(s.in_flight_bytes).join(" ")} in flight drain.`;
+    case "paused": return `Reading nothing. The source keeps WAL for this pipe until it resumes${s.paused_from ? " " + s.paused_from : ""}.`;
+    case "resync": return `Loading ${s.resync.length === 1 ? "one table" : s.resync.length + " tables"} anew, beside the ones that serve.`;
+    case "completed": return "The snapshot is taken; nothing is left to read.";
+    case "failed": return s.failed_from ? `Stopped while ${s.failed_from}. It goes on from there when resumed.` : "Stopped.";
+  }
+  return "";
+}
