@@ -1,6 +1,8 @@
 package encode
 
 import (
+	"encoding/binary"
+	"fmt"
 	"slices"
 	"sort"
 
@@ -18,11 +20,14 @@ type array struct {
 	levels   []proto.ColUInt64
 	marked   []int // length of each level
 
-	// A strip's elements, unescaped, and where they are in there.
-	bytes   []byte
-	cells   []change.Cell
+	// The elements of a run of arrays in one format: where they are in the batch's
+	// data or, in text format, unescaped in bytes.
+	cells  []change.Cell
+	bytes  []byte
+	format change.CellKind
+	ends   []int // of each row's elements in cells
+
 	scratch []byte // of the text reader
-	ends    []int  // of each row's elements in cells
 }
 
 func newArray(s *site, elements encoder, dimensions int) encoder {
@@ -30,27 +35,47 @@ func newArray(s *site, elements encoder, dimensions int) encoder {
 }
 
 func (a *array) append(data []byte, cells []change.Cell) error {
-	a.bytes, a.cells, a.ends = a.bytes[:0], a.cells[:0], a.ends[:0]
+	first := 0
 	for i, cell := range cells {
+		if cell.Kind != a.format && (cell.Kind == change.Binary || cell.Kind == change.Text) {
+			if err := a.flush(data, first); err != nil {
+				return err
+			}
+			first, a.format = i, cell.Kind
+		}
 		if err := a.appendOne(i, data, cell); err != nil {
+			a.forget()
 			return err
 		}
 		a.ends = append(a.ends, len(a.cells))
 	}
-	if err := a.elements.append(a.bytes, a.cells); err != nil {
-		if r, ok := err.(*refusal); ok {
-			r.index = sort.SearchInts(a.ends, r.index+1) // the row that holds the element
-		}
-		return err
-	}
-	return nil
+	return a.flush(data, first)
 }
+
+// flush encodes the elements of the rows from first on.
+func (a *array) flush(data []byte, first int) error {
+	defer a.forget()
+	if a.format == change.Text {
+		data = a.bytes
+	}
+	err := a.elements.append(data, a.cells)
+	if r, ok := err.(*refusal); ok {
+		r.index = first + sort.SearchInts(a.ends, r.index+1) // the row that holds the element
+	}
+	return err
+}
+
+func (a *array) forget() { a.cells, a.bytes, a.ends = a.cells[:0], a.bytes[:0], a.ends[:0] }
 
 // appendOne reads one array's shape and collects its elements. A NULL array is
 // an empty one, since ClickHouse has no Nullable(Array).
 func (a *array) appendOne(i int, data []byte, cell change.Cell) error {
 	switch cell.Kind {
-	case change.Binary, change.Text:
+	case change.Binary:
+		if a.appendPlain(data, cell) {
+			return nil
+		}
+	case change.Text:
 	case change.Null:
 		a.lost[nullArray]++
 		a.appendEmpty()
@@ -78,10 +103,37 @@ func (a *array) appendOne(i int, data []byte, cell change.Cell) error {
 		return nil
 	}
 	a.appendShape(&reader)
-	if err := a.collect(&reader, cell.Kind); err != nil {
+	if cell.Kind == change.Text {
+		err = a.collectText(&reader)
+	} else if at := cell.Offset + uint32(12+8*reader.Dims()); !a.collectBinary(data, at, cell.Offset+uint32(cell.Length), reader.Len()) {
+		err = fmt.Errorf("its elements have other lengths")
+	}
+	if err != nil {
 		return a.malformed(i, cell, data, err)
 	}
 	return nil
+}
+
+// appendPlain takes the binary array of one dimension that begins at subscript
+// 1, which nearly all are: Int32 1, flags and element type; Int32 length and
+// lower bound; the elements. Everything else is left to [pgvalue.BinaryArray].
+func (a *array) appendPlain(data []byte, cell change.Cell) bool {
+	const header = 20
+	if cell.Length < header || len(a.levels) != 1 {
+		return false
+	}
+	b := cell.Bytes(data)
+	n := int(binary.BigEndian.Uint32(b[12:]))
+	if binary.BigEndian.Uint32(b) != 1 || binary.BigEndian.Uint32(b[16:]) != 1 || n > len(b)/4 {
+		return false
+	}
+	before := len(a.cells)
+	if !a.collectBinary(data, cell.Offset+header, cell.Offset+uint32(cell.Length), n) {
+		a.cells = a.cells[:before]
+		return false
+	}
+	a.levels[0] = append(a.levels[0], a.end(0)+uint64(n))
+	return true
 }
 
 func (a *array) open(cell change.Cell, data []byte) (pgvalue.ArrayReader, error) {
@@ -95,25 +147,45 @@ func (a *array) open(cell change.Cell, data []byte) (pgvalue.ArrayReader, error)
 	return pgvalue.TextArray(cell.Bytes(data), delimiter, a.scratch)
 }
 
-// collect copies the elements together, so that one call encodes those of a
-// whole strip.
-func (a *array) collect(reader *pgvalue.ArrayReader, kind change.CellKind) error {
+// collectBinary adds the n elements that fill data[at:end], each behind its
+// Int32 length, -1 for NULL.
+func (a *array) collectBinary(data []byte, at, end uint32, n int) bool {
+	a.cells = slices.Grow(a.cells, n)
+	for range n {
+		if end-at < 4 {
+			return false
+		}
+		length := int32(binary.BigEndian.Uint32(data[at:]))
+		at += 4
+		switch {
+		case length == -1:
+			a.cells = append(a.cells, change.Cell{Kind: change.Null})
+		case length < 0 || uint32(length) > end-at:
+			return false
+		default:
+			a.cells = append(a.cells, change.Cell{Offset: at, Length: length, Kind: change.Binary})
+			at += uint32(length)
+		}
+	}
+	return at == end
+}
+
+// collectText copies the elements together, so that one call encodes those of
+// many arrays.
+func (a *array) collectText(reader *pgvalue.ArrayReader) error {
 	for {
 		value, null, ok := reader.Next()
-		if !ok {
-			break
-		}
-		if null {
+		switch {
+		case !ok:
+			a.scratch = reader.Scratch()
+			return reader.Err()
+		case null:
 			a.cells = append(a.cells, change.Cell{Kind: change.Null})
-			continue
+		default:
+			a.cells = append(a.cells, change.Cell{Offset: uint32(len(a.bytes)), Length: int32(len(value)), Kind: change.Text})
+			a.bytes = append(a.bytes, value...)
 		}
-		a.cells = append(a.cells, change.Cell{Offset: uint32(len(a.bytes)), Length: int32(len(value)), Kind: kind})
-		a.bytes = append(a.bytes, value...)
 	}
-	if kind == change.Text {
-		a.scratch = reader.Scratch()
-	}
-	return reader.Err()
 }
 
 func (a *array) appendEmpty() { a.levels[0] = append(a.levels[0], a.end(0)) }

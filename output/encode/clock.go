@@ -23,6 +23,9 @@ func parseTimestamp(b []byte) (t timestamp, ok bool) {
 		}
 		return t, false
 	}
+	if t, ok := parsePlain(b); ok {
+		return t, true
+	}
 	c := clock{rest: b}
 	year := c.number(4, 7)
 	c.expect('-')
@@ -43,6 +46,50 @@ func parseTimestamp(b []byte) (t timestamp, ok bool) {
 	}
 	t.seconds += daysFromCivil(int64(year), int64(month), int64(day)) * secondsPerDay
 	return t, true
+}
+
+// parsePlain reads YYYY-MM-DD HH:MM:SS[.ffffff][+00], which nearly all values
+// are. It gives up (ok false) on everything else.
+func parsePlain(b []byte) (t timestamp, ok bool) {
+	const layout = len("2024-01-02 03:04:05")
+	if len(b) < layout || b[4] != '-' || b[7] != '-' || b[10] != ' ' || b[13] != ':' || b[16] != ':' {
+		return t, false
+	}
+	century, d1 := twoDigits(b[0], b[1])
+	year, d2 := twoDigits(b[2], b[3])
+	month, d3 := twoDigits(b[5], b[6])
+	day, d4 := twoDigits(b[8], b[9])
+	hour, d5 := twoDigits(b[11], b[12])
+	minute, d6 := twoDigits(b[14], b[15])
+	second, d7 := twoDigits(b[17], b[18])
+	if !(d1 && d2 && d3 && d4 && d5 && d6 && d7) ||
+		month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 59 {
+		return t, false
+	}
+	rest := b[layout:]
+	if len(rest) > 0 && rest[0] == '.' {
+		i := 1
+		for ; i < len(rest) && i <= 6 && rest[i]-'0' <= 9; i++ {
+			t.micros = t.micros*10 + int32(rest[i]-'0')
+		}
+		if i == 1 {
+			return timestamp{}, false
+		}
+		for n := i; n <= 6; n++ {
+			t.micros *= 10
+		}
+		rest = rest[i:]
+	}
+	if len(rest) != 0 && (len(rest) != 3 || rest[0] != '+' || rest[1] != '0' || rest[2] != '0') {
+		return timestamp{}, false
+	}
+	t.seconds = daysFromCivil(century*100+year, month, day)*secondsPerDay + hour*3600 + minute*60 + second
+	return t, true
+}
+
+func twoDigits(tens, ones byte) (int64, bool) {
+	tens, ones = tens-'0', ones-'0'
+	return int64(tens)*10 + int64(ones), tens <= 9 && ones <= 9
 }
 
 // daysFromCivil counts the days from 1970-01-01 in the proleptic Gregorian

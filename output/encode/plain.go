@@ -81,6 +81,14 @@ func uuidOf(b []byte) int128 {
 // readUUID reads 32 hexadecimal digits, with or without hyphens and braces.
 func readUUID(text []byte) (int128, verdict) {
 	var b [16]byte
+	if len(text) == 36 && text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-' {
+		ok := readHex(b[0:4], text[0:]) && readHex(b[4:6], text[9:]) && readHex(b[6:8], text[14:]) &&
+			readHex(b[8:10], text[19:]) && readHex(b[10:16], text[24:])
+		if ok {
+			return uuidOf(b[:]), exact
+		}
+		return int128{}, malformed
+	}
 	digits := 0
 	for _, c := range text {
 		d := hexDigit(c)
@@ -98,6 +106,26 @@ func readUUID(text []byte) (int128, verdict) {
 	}
 	return uuidOf(b[:]), exact
 }
+
+// readHex fills dst from the digits at the head of text.
+func readHex(dst, text []byte) bool {
+	text = text[:2*len(dst)]
+	var bad byte
+	for i := range dst {
+		hi, lo := hexDigits[text[2*i]], hexDigits[text[2*i+1]]
+		dst[i] = hi<<4 | lo
+		bad |= hi | lo
+	}
+	return bad <= 15
+}
+
+// hexDigits holds hexDigit of every byte.
+var hexDigits = func() (table [256]byte) {
+	for c := range table {
+		table[c] = hexDigit(byte(c))
+	}
+	return table
+}()
 
 // hexDigit returns the value of a hexadecimal digit, above 15 if c is none.
 func hexDigit(c byte) byte {

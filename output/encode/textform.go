@@ -2,6 +2,7 @@ package encode
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/penstock/penstock/internal/change"
 	"github.com/penstock/penstock/internal/pgvalue"
@@ -126,14 +127,9 @@ func (f *textForm) timestampText(value []byte) ([]byte, bool) {
 func appendBytea(dst, text []byte) ([]byte, bool) {
 	if len(text) >= 2 && text[0] == '\\' && text[1] == 'x' {
 		text = text[2:]
-		for ; len(text) >= 2; text = text[2:] {
-			hi, lo := hexDigit(text[0]), hexDigit(text[1])
-			if hi > 15 || lo > 15 {
-				return dst, false
-			}
-			dst = append(dst, hi<<4|lo)
-		}
-		return dst, len(text) == 0
+		from := len(dst)
+		dst = slices.Grow(dst, len(text)/2)[:from+len(text)/2]
+		return dst, len(text)%2 == 0 && readHex(dst[from:], text)
 	}
 	for i := 0; i < len(text); i++ {
 		switch {
