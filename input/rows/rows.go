@@ -4,7 +4,6 @@ package rows
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
 
@@ -15,16 +14,14 @@ import (
 // strip is how many rows are taken apart at a time.
 const strip = 256
 
-// Messages appends one message for each row of b to dst. A value that cannot be
-// read is a [change.Failure] that names its table, column and position.
+// Messages appends one message for each row of b to dst. The body holds the
+// columns that were sent, as [pgvalue.Structured] reads them: a delete by key
+// has the key's only. A value that cannot be read is a [change.Failure] that
+// names its table, column and position.
 func Messages(b *change.Batch, dst service.MessageBatch) (service.MessageBatch, error) {
-	shared := describe(b.Table)
+	mark := markerOf(b.Table)
 	columns := len(b.Table.Columns)
-	cells := make([]change.Cell, strip*columns)
-	transactions := make([]*commit, len(b.Transactions))
-	for i := range b.Transactions {
-		transactions[i] = describeCommit(&b.Transactions[i])
-	}
+	cells := make([]change.Cell, min(strip, len(b.Rows))*columns)
 	for first := 0; first < len(b.Rows); first += strip {
 		n := min(strip, len(b.Rows)-first)
 		if err := b.Cells(first, n, cells); err != nil {
@@ -40,8 +37,8 @@ func Messages(b *change.Batch, dst service.MessageBatch) (service.MessageBatch, 
 			}
 			m := service.NewMessage(nil)
 			m.SetStructuredMut(body)
-			shared.mark(m, row.Operation, row.LSN)
-			transactions[row.Transaction].mark(m)
+			mark.row(m, row.Operation, row.LSN)
+			mark.transaction(m, &b.Transactions[row.Transaction])
 			dst = append(dst, m)
 		}
 	}
@@ -72,58 +69,13 @@ func setValue(body map[string]any, b *change.Batch, row *change.Row, c int, cell
 func Control(c *change.Control) *service.Message {
 	m := service.NewMessage(nil)
 	m.SetStructuredMut(map[string]any{})
-	describe(c.Table).mark(m, c.Operation, c.LSN)
+	mark := markerOf(c.Table)
+	mark.row(m, c.Operation, c.LSN)
 	if c.Previous != nil {
 		m.MetaSetImmut(change.MetaPrevious, service.ImmutableAny{V: c.Previous.Describe()})
 	}
 	if c.LSN != 0 {
-		describeCommit(&c.Transaction).mark(m)
+		mark.transaction(m, &c.Transaction)
 	}
 	return m
-}
-
-// table is the metadata that all rows of a table share.
-type table struct {
-	schema, name string
-	key          service.ImmutableAny
-	description  service.ImmutableAny
-}
-
-func describe(t *change.Table) *table {
-	description := t.Describe()
-	return &table{
-		schema: t.Schema, name: t.Name,
-		key:         service.ImmutableAny{V: description["key"]},
-		description: service.ImmutableAny{V: description},
-	}
-}
-
-func (t *table) mark(m *service.Message, operation change.Operation, lsn uint64) {
-	m.MetaSetMut(change.MetaOperation, operation.String())
-	m.MetaSetMut(change.MetaDatabaseSchema, t.schema)
-	m.MetaSetMut(change.MetaTable, t.name)
-	m.MetaSetMut(change.MetaLSN, change.FormatLSN(lsn))
-	m.MetaSetImmut(change.MetaKey, t.key)
-	m.MetaSetImmut(change.MetaSchema, t.description)
-}
-
-// commit is the metadata that all rows of a transaction share.
-type commit struct {
-	lsn  string
-	time string
-	xid  string
-}
-
-func describeCommit(t *change.Transaction) *commit {
-	return &commit{
-		lsn:  change.FormatLSN(t.CommitLSN),
-		time: strconv.FormatInt(t.CommitTime.UnixMilli(), 10),
-		xid:  strconv.FormatUint(uint64(t.XID), 10),
-	}
-}
-
-func (c *commit) mark(m *service.Message) {
-	m.MetaSetMut(change.MetaCommitLSN, c.lsn)
-	m.MetaSetMut(change.MetaCommitTime, c.time)
-	m.MetaSetMut(change.MetaTransactionID, c.xid)
 }
