@@ -47,12 +47,7 @@ func (t *Target) Read(ctx context.Context, conn Conn) (*Existing, error) {
 		return nil, nil
 	}
 	e := &Existing{Engine: Engine(tables[0].Engine)}
-	for _, part := range splitList(tables[0].SortingKey) {
-		if name, ok := unquote(part); ok {
-			part = name
-		}
-		e.SortingKey = append(e.SortingKey, part)
-	}
+	e.SortingKey = sortingKey(tables[0].SortingKey)
 	if e.Engine.family() == ReplacingMergeTree {
 		e.Version, e.IsDeleted = replacingColumns(tables[0].EngineFull)
 	}
@@ -64,6 +59,21 @@ func (t *Target) Read(ctx context.Context, conn Conn) (*Existing, error) {
 	return e, nil
 }
 
+// sortingKey reads system.tables.sorting_key: "a, b", or "(a)" as some versions print the parentheses they were given.
+func sortingKey(sql string) (elements []string) {
+	for _, part := range splitList(sql) {
+		if strings.HasPrefix(part, "(") && closing(part, 0) == len(part)-1 {
+			elements = append(elements, sortingKey(part[1:len(part)-1])...)
+			continue
+		}
+		if name, ok := unquote(part); ok {
+			part = name
+		}
+		elements = append(elements, part)
+	}
+	return elements
+}
+
 // replacingColumns reads the arguments of a ReplacingMergeTree from system.tables.engine_full. Those of a replicated one
 // follow two strings, the path in Keeper and the name of the replica.
 func replacingColumns(engineFull string) (version, isDeleted string) {
@@ -72,21 +82,8 @@ func replacingColumns(engineFull string) (version, isDeleted string) {
 	if open < 0 || strings.ContainsAny(engineFull[:open], " \n") {
 		return "", ""
 	}
-	depth, end := 0, len(engineFull)
-	for i := open; i < len(engineFull) && end == len(engineFull); i++ {
-		switch engineFull[i] {
-		case '\'', '`', '"':
-			i = quoteEnd(engineFull, i) - 1
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				end = i
-			}
-		}
-	}
 	var columns []string
-	for _, argument := range splitList(engineFull[open+1 : end]) {
+	for _, argument := range splitList(engineFull[open+1 : closing(engineFull, open)]) {
 		if name, ok := unquote(argument); ok {
 			columns = append(columns, name)
 		}

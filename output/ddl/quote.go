@@ -48,7 +48,8 @@ func splitList(sql string) []string {
 	for i := 0; i < len(sql); i++ {
 		switch c := sql[i]; c {
 		case '\'', '`', '"':
-			i = quoteEnd(sql, i) - 1
+			i, _ = quoteEnd(sql, i)
+			i--
 		case '(', '[':
 			depth++
 		case ')', ']':
@@ -66,18 +67,37 @@ func splitList(sql string) []string {
 	return parts
 }
 
-// quoteEnd returns the position behind the quoted text that begins at sql[i].
-func quoteEnd(sql string, i int) int {
+// closing returns the position of the parenthesis that closes the one at sql[open], the end of sql where none does.
+func closing(sql string, open int) int {
+	depth := 0
+	for i := open; i < len(sql); i++ {
+		switch sql[i] {
+		case '\'', '`', '"':
+			i, _ = quoteEnd(sql, i)
+			i--
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(sql)
+}
+
+// quoteEnd returns the position behind the quoted text that begins at sql[i], the end of sql where it is not closed.
+func quoteEnd(sql string, i int) (end int, closed bool) {
 	mark := sql[i]
 	for i++; i < len(sql); i++ {
 		switch sql[i] {
 		case '\\':
 			i++
 		case mark:
-			return i + 1
+			return i + 1, true
 		}
 	}
-	return len(sql)
+	return len(sql), false
 }
 
 // unquote returns the identifier that sql consists of, and whether it is one: an expression is not.
@@ -93,7 +113,7 @@ func unquote(sql string) (identifier string, ok bool) {
 		}
 		return sql, !digit(sql[0])
 	}
-	if quoteEnd(sql, 0) != len(sql) || len(sql) < 2 {
+	if end, closed := quoteEnd(sql, 0); !closed || end != len(sql) {
 		return "", false
 	}
 	return unescape(sql[1 : len(sql)-1]), true
@@ -131,9 +151,9 @@ func identifiers(expression string) ([]string, error) {
 	for i := 0; i < len(expression); {
 		switch c := expression[i]; {
 		case c == '\'':
-			i = quoteEnd(expression, i)
+			i, _ = quoteEnd(expression, i)
 		case c == '`' || c == '"':
-			end := quoteEnd(expression, i)
+			end, _ := quoteEnd(expression, i)
 			name, ok := unquote(expression[i:end])
 			if !ok {
 				return nil, fmt.Errorf("a quote is not closed in %q", expression)

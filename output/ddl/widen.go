@@ -14,13 +14,15 @@ func wider(from, to string) bool {
 	fromName, fromArgs := splitType(from)
 	toName, toArgs := splitType(to)
 	switch {
-	case toName == "Nullable" || toName == "LowCardinality":
+	case fromName == "LowCardinality": // only another way to keep the same values
+		return wider(fromArgs[0], to)
+	case toName == "LowCardinality":
+		return wider(from, toArgs[0])
+	case toName == "Nullable":
 		if fromName == toName {
 			return wider(fromArgs[0], toArgs[0])
 		}
 		return fromName != "Array" && wider(from, toArgs[0])
-	case fromName == "LowCardinality":
-		return wider(fromArgs[0], to)
 	case fromName == "Nullable":
 		return false // NULL has no place
 	case fromName == "Array" && toName == "Array":
@@ -53,15 +55,20 @@ func integerFits(bits int, signed bool, toName string, toArgs []string) bool {
 		return true // 42 is 42
 	case toName == "Decimal":
 		precision, scale := decimal(toArgs)
-		return precision-scale >= digits(bits)
+		return precision-scale >= digits(bits, signed)
 	case toName == "Float64":
 		return bits <= 32
 	}
 	return false
 }
 
-// digits is how many decimal digits the largest integer of so many bits has.
-func digits(bits int) int { return bits*30103/100000 + 1 }
+// digits is how many decimal digits the largest integer has.
+func digits(bits int, signed bool) int {
+	if signed {
+		bits--
+	}
+	return bits*30103/100000 + 1 // log10(2) = 0.30103
+}
 
 func integer(name string) (bits int, signed, ok bool) {
 	number, signed := strings.CutPrefix(name, "Int")
