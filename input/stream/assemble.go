@@ -30,17 +30,38 @@ func (a *assembler) begin(t change.Transaction) {
 	a.transactionRows, a.transactionBytes = 0, 0
 }
 
+// The most that a batch begins with: a thousand tables that were loaded once and
+// then change a row at a time must not hold a thousand large buffers.
+const (
+	maxGuessBytes = 1 << 20
+	maxGuessRows  = 1 << 13
+)
+
 // take returns the batches gathered so far.
 func (a *assembler) take() []*Assembled {
 	taken := make([]*Assembled, len(a.open))
 	for i, r := range a.open {
 		taken[i] = r.batch
-		r.lastBytes, r.lastRows = len(r.batch.Data), len(r.batch.Rows)
+		r.lastBytes = min(len(r.batch.Data), maxGuessBytes)
+		r.lastRows = min(len(r.batch.Rows), maxGuessRows)
 		r.batch = nil
 	}
 	a.open = a.open[:0]
 	a.rows, a.bytes = 0, 0
 	return taken
+}
+
+// replace hands the open batch of a relation over to the one that was announced
+// in its place. What the batch holds is laid out as the table is, however the
+// stream sends it.
+func (a *assembler) replace(old, now *relation) {
+	now.batch, now.lastBytes, now.lastRows = old.batch, old.lastBytes, old.lastRows
+	old.batch = nil
+	for i, r := range a.open {
+		if r == old {
+			a.open[i] = now
+		}
+	}
 }
 
 func (a *assembler) insert(r *relation, lsn uint64, m *pgoutput.Insert) error {
@@ -54,7 +75,7 @@ func (a *assembler) insert(r *relation, lsn uint64, m *pgoutput.Insert) error {
 		b.Data = append(b.Data, m.New...) // an insert has no unchanged values
 	} else {
 		walk(m.New, r.newCells)
-		b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, nil, change.Unchanged)
+		b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, previous{}, change.Unchanged)
 	}
 	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Insert}, unresolved)
 	return nil
@@ -64,35 +85,32 @@ func (a *assembler) update(r *relation, lsn uint64, m *pgoutput.Update) error {
 	if err := checkColumns(r, m.New); err != nil {
 		return err
 	}
-	b := a.batch(r)
 	walk(m.New, r.newCells)
-	var full pgoutput.Tuple
-	if m.OldKind != pgoutput.NoOld {
-		if err := checkColumns(r, m.Old); err != nil {
+	old := previous{tuple: m.Old, full: m.OldKind == pgoutput.FullOld}
+	if old.tuple != nil {
+		if err := r.walkOld(m.Old, m.OldKind); err != nil {
 			return err
 		}
-		walk(m.Old, r.oldCells)
-		if m.OldKind == pgoutput.FullOld {
-			full = m.Old
-		}
-		// Both rows have the same version, so they must not have the same key:
-		// the old key is also sent when it only might have changed.
-		if r.keyChanged(m.Old, m.New) {
-			a.remove(b, r, lsn, m.Old, m.OldKind)
-		}
+	} else if err := r.checkNewKey(); err != nil {
+		return err
+	}
+	b := a.batch(r)
+	// Both rows have the same version, so they must not have the same key: the
+	// old key is also sent when it only might have changed.
+	if old.tuple != nil && r.keyChanged(m.Old, m.New) {
+		a.remove(b, r, lsn, m.Old, m.OldKind)
 	}
 	offset := len(b.Data)
 	var unresolved bool
-	b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, full, change.Unchanged)
+	b.Data, unresolved = r.appendTuple(b.Data, m.New, r.newCells, old, change.Unchanged)
 	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Update}, unresolved)
 	return nil
 }
 
 func (a *assembler) delete(r *relation, lsn uint64, m *pgoutput.Delete) error {
-	if err := checkColumns(r, m.Old); err != nil {
+	if err := r.walkOld(m.Old, m.OldKind); err != nil {
 		return err
 	}
-	walk(m.Old, r.oldCells)
 	a.remove(a.batch(r), r, lsn, m.Old, m.OldKind)
 	return nil
 }
@@ -100,7 +118,7 @@ func (a *assembler) delete(r *relation, lsn uint64, m *pgoutput.Delete) error {
 // remove adds a row for what an old tuple, walked into r.oldCells, says is gone.
 func (a *assembler) remove(b *Assembled, r *relation, lsn uint64, old pgoutput.Tuple, kind byte) {
 	offset := len(b.Data)
-	b.Data, _ = r.appendTuple(b.Data, old, r.oldCells, nil, change.Absent)
+	b.Data, _ = r.appendTuple(b.Data, old, r.oldCells, previous{}, change.Absent)
 	a.row(b, change.Row{LSN: lsn, Offset: uint32(offset), Operation: change.Delete, KeyOnly: kind == pgoutput.KeyOld}, false)
 }
 

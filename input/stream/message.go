@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,14 +13,14 @@ import (
 // frame handles one CopyData of the replication stream.
 func (r *Reader) frame(ctx context.Context, frame []byte) error {
 	if len(frame) == 0 {
-		return fmt.Errorf("reading the stream: an empty frame")
+		return fmt.Errorf("reading the stream behind %s: an empty frame", change.FormatLSN(r.received))
 	}
 	r.source.Received(len(frame))
 	switch frame[0] {
 	case pgoutput.FrameXLogData:
 		wal, err := pgoutput.ParseXLogData(frame)
 		if err != nil {
-			return err
+			return fmt.Errorf("behind %s: %w", change.FormatLSN(r.received), err)
 		}
 		r.received = max(r.received, wal.Start)
 		if err := pgoutput.Parse(wal.Data, false, &r.message); err != nil {
@@ -32,7 +33,7 @@ func (r *Reader) frame(ctx context.Context, frame []byte) error {
 	case pgoutput.FrameKeepalive:
 		keepalive, err := pgoutput.ParseKeepalive(frame)
 		if err != nil {
-			return err
+			return fmt.Errorf("behind %s: %w", change.FormatLSN(r.received), err)
 		}
 		r.keepalive(keepalive)
 		if keepalive.ReplyRequested {
@@ -40,7 +41,7 @@ func (r *Reader) frame(ctx context.Context, frame []byte) error {
 		}
 		return nil
 	default:
-		return fmt.Errorf("reading the stream: unknown frame %q", frame[0])
+		return fmt.Errorf("reading the stream behind %s: unknown frame %q", change.FormatLSN(r.received), frame[0])
 	}
 }
 
@@ -48,8 +49,14 @@ func (r *Reader) frame(ctx context.Context, frame []byte) error {
 // idle publication in a busy cluster does not hold WAL back.
 func (r *Reader) keepalive(k pgoutput.Keepalive) {
 	r.received = max(r.received, k.End)
-	if !r.inside && r.assembler.rows == 0 {
-		r.checkpoint.Idle(k.End)
+	if r.inside {
+		return
+	}
+	// Every transaction that ended before it has been received. The server says
+	// so only once, hence it counts even where it has to wait for acks.
+	r.lastEnd = max(r.lastEnd, k.End)
+	if r.assembler.rows == 0 {
+		r.checkpoint.Passed(r.lastEnd)
 	}
 }
 
@@ -76,6 +83,9 @@ func (r *Reader) handle(ctx context.Context, lsn uint64) error {
 		}
 		return r.gathered(ctx, r.assembler.delete(rel, lsn, &m.Delete))
 	case pgoutput.KindBegin:
+		if r.inside {
+			return fmt.Errorf("transaction %d is still open", r.assembler.transaction.XID)
+		}
 		r.inside = true
 		r.assembler.begin(change.Transaction{XID: m.Begin.XID, CommitLSN: m.Begin.FinalLSN, CommitTime: m.Begin.CommitTime.Time()})
 		return nil
@@ -96,7 +106,11 @@ func (r *Reader) handle(ctx context.Context, lsn uint64) error {
 	return fmt.Errorf("no branch for this kind of message")
 }
 
+// relation returns what a change refers to.
 func (r *Reader) relation(oid uint32) (*relation, error) {
+	if !r.inside {
+		return nil, errors.New("a change outside a transaction")
+	}
 	if oid == r.lastOID && r.last != nil {
 		return r.last, nil
 	}
@@ -126,18 +140,17 @@ func (r *Reader) gathered(ctx context.Context, err error) error {
 }
 
 func (r *Reader) commit(ctx context.Context) error {
-	r.inside = false
-	r.lastEnd = r.message.Commit.EndLSN
-	r.received = max(r.received, r.lastEnd)
 	a := &r.assembler
+	if m := &r.message.Commit; !r.inside || m.CommitLSN != a.transaction.CommitLSN {
+		return fmt.Errorf("the commit at %s does not end the transaction that is open", change.FormatLSN(m.CommitLSN))
+	}
+	r.inside = false
+	r.lastEnd = max(r.lastEnd, r.message.Commit.EndLSN)
+	r.received = max(r.received, r.lastEnd)
 	if a.rows == 0 {
 		// Nothing of the transaction is left to send, but a part of it may be
 		// on its way: its end is confirmed behind that.
-		if r.checkpoint.Pending() == 0 {
-			r.checkpoint.Idle(r.lastEnd)
-		} else {
-			r.checkpoint.Sent(r.lastEnd)(nil)
-		}
+		r.checkpoint.Passed(r.lastEnd)
 		return nil
 	}
 	if a.rows >= r.options.MaxRows || a.bytes >= r.options.MaxBytes || r.options.SyncInterval <= 0 {
@@ -153,25 +166,29 @@ func (r *Reader) commit(ctx context.Context) error {
 // and whenever its definition may have changed.
 func (r *Reader) announced(ctx context.Context, lsn uint64) error {
 	sent := r.message.Relation // its columns are a fresh slice
-	var table, previous *change.Table
+	var table *change.Table
+	var control *change.Control
 	err := r.meanwhile(ctx, func() (err error) {
-		table, previous, err = r.source.Relation(ctx, &sent, lsn)
+		table, control, err = r.source.Relation(ctx, &sent, lsn)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if previous != nil {
-		if err := r.barrier(ctx, &change.Control{Operation: change.Schema, Table: table, Previous: previous, LSN: lsn, Transaction: r.assembler.transaction}); err != nil {
-			return err
-		}
-	} else if old, ok := r.relations[sent.OID]; ok && old.batch != nil {
-		// The tuples to come may be laid out in another way.
-		if err := r.flush(ctx, 0); err != nil {
+	if control != nil {
+		control.Transaction = r.assembler.transaction
+		if err := r.barrier(ctx, control); err != nil {
 			return err
 		}
 	}
-	r.relations[sent.OID] = newRelation(table, &sent)
+	now, err := newRelation(table, &sent)
+	if err != nil {
+		return err
+	}
+	if old := r.relations[sent.OID]; old != nil && old.table == table {
+		r.assembler.replace(old, now)
+	}
+	r.relations[sent.OID] = now
 	r.last = nil
 	return nil
 }

@@ -41,14 +41,18 @@ type Options struct {
 	SenderTimeout time.Duration
 	// DrainTimeout bounds how long the end waits for acks.
 	DrainTimeout time.Duration
+	// Started is called when the server has agreed to stream.
+	Started func()
 }
 
 // Source is what the reader asks of its user.
 type Source interface {
 	// Relation returns the definition of a table that the stream announced, nil
-	// where it is not replicated, and the definition before where that is
-	// another one. It may ask the database.
-	Relation(ctx context.Context, sent *pgoutput.Relation, lsn uint64) (table, previous *change.Table, err error)
+	// where it is not replicated, and what the output has to be told where the
+	// definition is another one than before. It may ask the database.
+	Relation(ctx context.Context, sent *pgoutput.Relation, lsn uint64) (*change.Table, *change.Control, error)
+	// Applied says that the output has done what a control says.
+	Applied(ctx context.Context, c *change.Control) error
 	// Confirm makes a position durable before the server is told.
 	Confirm(ctx context.Context, position uint64) error
 	// Received counts bytes of the stream.
@@ -83,7 +87,7 @@ type Reader struct {
 	assembler   assembler
 	message     pgoutput.Message
 	inside      bool      // a transaction is open
-	lastEnd     uint64    // end of the last commit seen
+	lastEnd     uint64    // end of the last commit seen, or of WAL without any behind it
 	received    uint64    // end of the WAL seen
 	flushAt     time.Time // when the gathered changes are due; zero = none gathered
 	nextTick    time.Time
@@ -106,7 +110,13 @@ func NewReader(conn *pgconn.PgConn, source Source, checkpoint *Checkpoint, out c
 // end it waits for what is in flight and reports the last position.
 func (r *Reader) Run(ctx context.Context) error {
 	if err := r.start(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
+	}
+	if r.options.Started != nil {
+		r.options.Started()
 	}
 	// A read that waits ends with ctx.
 	stop := context.AfterFunc(ctx, func() { _ = r.conn.Conn().SetReadDeadline(time.Now()) })
@@ -299,6 +309,7 @@ func (r *Reader) deliver(ctx context.Context, d *Delivery, end uint64) error {
 			return nil
 		case <-ticker.C:
 			if err := r.beat(ctx, time.Now()); err != nil {
+				r.checkpoint.withdraw()
 				return err
 			}
 		case <-ctx.Done():
@@ -326,5 +337,8 @@ func (r *Reader) barrier(ctx context.Context, c *change.Control) error {
 	if err := r.deliver(ctx, &Delivery{Control: c}, 0); err != nil {
 		return err
 	}
-	return r.await(ctx, settled)
+	if err := r.await(ctx, settled); err != nil {
+		return err
+	}
+	return r.source.Applied(ctx, c)
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"github.com/penstock/penstock/input/pgoutput"
 	"github.com/penstock/penstock/internal/change"
@@ -24,10 +25,12 @@ type relation struct {
 	newCells, oldCells []change.Cell
 }
 
-func newRelation(table *change.Table, sent *pgoutput.Relation) *relation {
+// newRelation lays out what the stream sends as the table is. Only generated
+// columns may be missing, and none of the key.
+func newRelation(table *change.Table, sent *pgoutput.Relation) (*relation, error) {
 	r := &relation{table: table}
 	if table == nil {
-		return r
+		return r, nil
 	}
 	r.columns = make([]int, len(table.Columns))
 	r.verbatim = len(table.Columns) == len(sent.Columns)
@@ -38,11 +41,14 @@ func newRelation(table *change.Table, sent *pgoutput.Relation) *relation {
 				r.columns[i] = j
 			}
 		}
+		if c := &table.Columns[i]; r.columns[i] < 0 && (c.InKey || !c.Generated) {
+			return nil, fmt.Errorf("the stream does not carry column %q of %s", c.Name, table)
+		}
 		r.verbatim = r.verbatim && r.columns[i] == i
 	}
 	r.newCells = make([]change.Cell, len(sent.Columns))
 	r.oldCells = make([]change.Cell, len(sent.Columns))
-	return r
+	return r, nil
 }
 
 // walk finds the values of a tuple; it has been validated by the parser.
@@ -61,14 +67,50 @@ func walk(tuple pgoutput.Tuple, cells []change.Cell) {
 	}
 }
 
+// walkOld walks an old tuple into r.oldCells, and checks it.
+func (r *relation) walkOld(old pgoutput.Tuple, kind byte) error {
+	if err := checkColumns(r, old); err != nil {
+		return err
+	}
+	walk(old, r.oldCells)
+	if kind == pgoutput.KeyOld {
+		return r.checkOldKey()
+	}
+	return nil
+}
+
+// checkNewKey refuses a row whose key the server thinks we know. It does not
+// leave one out without sending the old one, but before 14.2 it did.
+func (r *relation) checkNewKey() error {
+	for _, k := range r.table.Key {
+		if r.newCells[r.columns[k]].Kind == change.Unchanged {
+			return fmt.Errorf("the stream has no value of key column %q of %s", r.table.Columns[k].Name, r.table)
+		}
+	}
+	return nil
+}
+
+// checkOldKey refuses an old tuple of the replica identity that lacks a column of
+// the key: such columns are never NULL, so it was not sent. That is how a
+// partition looks whose identity is another than the partitioned table's.
+func (r *relation) checkOldKey() error {
+	for _, k := range r.table.Key {
+		if r.oldCells[r.columns[k]].Kind == change.Null {
+			return &change.Failure{
+				Class: "replica_identity", Table: r.table.String(),
+				Reason: fmt.Sprintf("the stream has no old value of key column %q of %s: the replica identity of a partition, or of the table since setup, does not cover it", r.table.Columns[k].Name, r.table),
+				Fix:    "give every partition the replica identity of the partitioned table, then resync the table",
+			}
+		}
+	}
+	return nil
+}
+
 // keyChanged compares the key columns of two walked tuples. An unchanged TOAST
 // value in the new one is the same as in the old.
 func (r *relation) keyChanged(old, tuple pgoutput.Tuple) bool {
 	for _, k := range r.table.Key {
 		c := r.columns[k]
-		if c < 0 {
-			continue
-		}
 		was, is := r.oldCells[c], r.newCells[c]
 		if is.Kind == change.Unchanged {
 			continue
@@ -80,17 +122,24 @@ func (r *relation) keyChanged(old, tuple pgoutput.Tuple) bool {
 	return false
 }
 
+// previous is the old tuple of an update, walked into relation.oldCells.
+type previous struct {
+	tuple pgoutput.Tuple // nil where none was sent
+	full  bool           // it holds every column, not the key alone
+}
+
 // appendTuple appends a walked tuple in the table's layout to dst. What the
-// server left out becomes missing; an unchanged TOAST value is taken from old
-// where that is not nil. unresolved says that unchanged values remain.
-func (r *relation) appendTuple(dst []byte, tuple pgoutput.Tuple, cells []change.Cell, old pgoutput.Tuple, missing change.CellKind) (_ []byte, unresolved bool) {
+// server left out becomes missing. An unchanged TOAST value is taken from the
+// old tuple where that has it: a full one has all, another only the key's.
+// unresolved says that unchanged values remain.
+func (r *relation) appendTuple(dst []byte, tuple pgoutput.Tuple, cells []change.Cell, old previous, missing change.CellKind) (_ []byte, unresolved bool) {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(r.columns)))
-	for _, c := range r.columns {
+	for i, c := range r.columns {
 		cell, bytes := change.Cell{Kind: missing}, []byte(tuple)
 		if c >= 0 {
 			cell = cells[c]
-			if cell.Kind == change.Unchanged && old != nil && r.oldCells[c].Kind != change.Unchanged {
-				cell, bytes = r.oldCells[c], old
+			if cell.Kind == change.Unchanged && old.tuple != nil && (old.full || r.table.Columns[i].InKey) {
+				cell, bytes = r.oldCells[c], old.tuple
 			}
 		}
 		dst = append(dst, byte(cell.Kind))
