@@ -4,8 +4,12 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -47,17 +51,14 @@ type Source struct{ config *pgx.ConnConfig }
 func NewSource(dsn string, tlsConfig *tls.Config) (*Source, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
-		return nil, fmt.Errorf("field `dsn`: %w", err)
+		return nil, explainDSN(dsn, err)
 	}
 	config.ConnectTimeout = connectTimeout
+	config.DialFunc = (&net.Dialer{Control: giveUp}).DialContext
 	if tlsConfig != nil {
-		withName := tlsConfig.Clone()
-		if withName.ServerName == "" {
-			withName.ServerName = config.Host
-		}
-		config.TLSConfig = withName
+		config.TLSConfig = named(tlsConfig, config.Host)
 		for _, f := range config.Fallbacks {
-			f.TLSConfig = withName
+			f.TLSConfig = named(tlsConfig, f.Host)
 		}
 	}
 	for name, value := range session {
@@ -69,6 +70,30 @@ func NewSource(dsn string, tlsConfig *tls.Config) (*Source, error) {
 		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readBuffer), w)
 	}
 	return &Source{config: config}, nil
+}
+
+// explainDSN says what is wrong with a DSN. A parser's own words quote what it
+// stumbled over, and that may be the password.
+func explainDSN(dsn string, err error) error {
+	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
+		if _, urlErr := url.Parse(dsn); urlErr != nil {
+			return errors.New("field `dsn`: it is not a URL of the form postgres://user:password@host:port/database: write special characters in user and password as %XX, for example @ as %40")
+		}
+	} else if !strings.Contains(dsn, "=") {
+		return errors.New("field `dsn`: it has neither the form postgres://user:password@host:port/database nor the form host=… user=… password=… dbname=…")
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		return fmt.Errorf("field `dsn`: %w", cause)
+	}
+	return errors.New("field `dsn`: it is not a valid PostgreSQL connection string")
+}
+
+func named(c *tls.Config, host string) *tls.Config {
+	c = c.Clone()
+	if c.ServerName == "" {
+		c.ServerName = host
+	}
+	return c
 }
 
 // Database returns the name of the database that the source is.

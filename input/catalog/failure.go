@@ -36,6 +36,7 @@ const (
 	codeInvalidPassword      = "28P01"
 	codeInvalidAuthorization = "28000"
 	codeNoSuchDatabase       = "3D000"
+	codeReadOnly             = "25006" // a standby
 	codeNoPrivilege          = "42501"
 	codeUndefinedObject      = "42704"
 	codeDuplicateObject      = "42710"

@@ -19,8 +19,9 @@ const ourMark = "created by penstock"
 type Publication struct {
 	Name string
 	// Ours says that Penstock created it.
-	Ours   bool
-	tables map[uint32]PublishedTable
+	Ours    bool
+	viaRoot bool
+	tables  map[uint32]PublishedTable
 	// Warnings are operations that it does not publish.
 	Warnings []string
 }
@@ -31,6 +32,8 @@ type PublishedTable struct {
 	Columns []string
 	// RowFilter is the WHERE clause, "" for none.
 	RowFilter string
+	// Generated says that stored generated columns are in the stream.
+	Generated bool
 }
 
 func (p *Publication) table(oid uint32) (PublishedTable, bool) {
@@ -44,34 +47,44 @@ func (p *Publication) table(oid uint32) (PublishedTable, bool) {
 // ReadPublication returns the publication called name, nil where there is none.
 func ReadPublication(ctx context.Context, conn *pgx.Conn, server *Server, name string) (*Publication, error) {
 	p := &Publication{Name: name, tables: map[uint32]PublishedTable{}}
-	var insert, update, remove, truncate, viaRoot bool
+	var insert, update, remove, truncate bool
 	err := conn.QueryRow(ctx, `
 		SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot,
 		       coalesce(obj_description(oid, 'pg_publication') = $2, false)
 		  FROM pg_publication WHERE pubname = $1`, name, ourMark).
-		Scan(&insert, &update, &remove, &truncate, &viaRoot, &p.Ours)
+		Scan(&insert, &update, &remove, &truncate, &p.viaRoot, &p.Ours)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading publication %q: %w", name, Explain(err))
 	}
-	for operation, published := range map[string]bool{"inserts": insert, "updates": update, "deletes": remove, "truncates": truncate} {
-		if !published {
-			p.Warnings = append(p.Warnings, fmt.Sprintf("publication %q leaves out %s, so they are not replicated", name, operation))
+	for _, operation := range []struct {
+		name      string
+		published bool
+	}{{"inserts", insert}, {"updates", update}, {"deletes", remove}, {"truncates", truncate}} {
+		if !operation.published {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("publication %q leaves out %s, so they are not replicated", name, operation.name))
 		}
 	}
 	if err := p.readTables(ctx, conn, server); err != nil {
 		return nil, err
 	}
-	if !viaRoot {
-		return p, p.checkPartitions(ctx, conn)
+	if err := p.checkPartitions(ctx, conn); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
+// publishesGenerated says whether a publication that we make has the server
+// send stored generated columns.
+func publishesGenerated(server *Server) bool { return server.Version >= 180000 }
+
 func (p *Publication) readTables(ctx context.Context, conn *pgx.Conn, server *Server) error {
-	restrictions := "NULL::text[], ''"
+	restrictions, generated := "NULL::text[], ''", "false"
+	if publishesGenerated(server) {
+		generated = "(SELECT pubgencols = 's' FROM pg_publication p WHERE p.pubname = t.pubname)"
+	}
 	if server.Version >= 150000 {
 		// attnames always lists the columns; only prattrs tells a list from all.
 		restrictions = `CASE WHEN EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
@@ -80,7 +93,7 @@ func (p *Publication) readTables(ctx context.Context, conn *pgx.Conn, server *Se
 		                coalesce(t.rowfilter, '')`
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT c.oid, `+restrictions+`
+		SELECT c.oid, `+restrictions+`, `+generated+`
 		  FROM pg_publication_tables t
 		  JOIN pg_namespace n ON n.nspname = t.schemaname
 		  JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename
@@ -90,7 +103,9 @@ func (p *Publication) readTables(ctx context.Context, conn *pgx.Conn, server *Se
 	}
 	var oid uint32
 	var t PublishedTable
-	_, err = pgx.ForEachRow(rows, []any{&oid, &t.Columns, &t.RowFilter}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &t.Columns, &t.RowFilter, &t.Generated}, func() error {
+		// A column list names generated columns as it names others.
+		t.Generated = t.Generated || (publishesGenerated(server) && t.Columns != nil)
 		p.tables[oid] = t
 		t.Columns = nil
 		return nil
@@ -108,19 +123,25 @@ func (p *Publication) checkPartitions(ctx context.Context, conn *pgx.Conn) error
 	for oid := range p.tables {
 		oids = append(oids, oid)
 	}
-	var partition string
-	err := conn.QueryRow(ctx, `SELECT oid::regclass::text FROM pg_class WHERE oid = ANY($1) AND relispartition ORDER BY 1 LIMIT 1`, oids).Scan(&partition)
+	var partition, root string
+	err := conn.QueryRow(ctx, `
+		SELECT oid::regclass::text, pg_partition_root(oid)::text
+		  FROM pg_class WHERE oid = ANY($1) AND relispartition ORDER BY 1 LIMIT 1`, oids).Scan(&partition, &root)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("reading publication %q: %w", p.Name, Explain(err))
 	}
-	return &change.Failure{
+	f := &change.Failure{
 		Class:  ClassPublication,
 		Reason: fmt.Sprintf("publication %q publishes partitions (such as %s) instead of the partitioned table", p.Name, partition),
 		Fix:    fmt.Sprintf("run ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quote(p.Name)),
 	}
+	if p.viaRoot { // and yet a partition is listed: its root is not published
+		f.Fix = fmt.Sprintf("run ALTER PUBLICATION %s ADD TABLE %s, which publishes all partitions", quote(p.Name), root)
+	}
+	return f
 }
 
 // Publish makes publication name hold exactly tables: it is created where
@@ -133,7 +154,8 @@ func Publish(ctx context.Context, conn *pgx.Conn, server *Server, name string, e
 	names := make([]string, len(tables))
 	changed := existing == nil || len(existing.tables) != len(tables)
 	for i, t := range tables {
-		names[i] = quote(t.Schema, t.Name)
+		// ONLY: without it, tables that inherit from this one come along.
+		names[i] = "ONLY " + quote(t.Schema, t.Name)
 		if _, ok := existing.table(t.OID); !ok {
 			changed = true
 		}
@@ -149,7 +171,7 @@ func Publish(ctx context.Context, conn *pgx.Conn, server *Server, name string, e
 		return nil
 	}
 	options := "publish_via_partition_root = true"
-	if server.Version >= 180000 {
+	if publishesGenerated(server) {
 		options += ", publish_generated_columns = stored"
 	}
 	// One transaction: a publication without its mark would look like the user's.
@@ -167,7 +189,15 @@ func Publish(ctx context.Context, conn *pgx.Conn, server *Server, name string, e
 }
 
 func explainPublication(name string, err error) error {
-	if SQLSTATE(err) != codeNoPrivilege {
+	switch SQLSTATE(err) {
+	case codeNoPrivilege:
+	case codeReadOnly:
+		return &change.Failure{
+			Class: ClassPublication, Err: err,
+			Reason: fmt.Sprintf("publication %q does not exist, and a standby cannot create it", name),
+			Fix:    "create it on the primary, with publish_via_partition_root = true",
+		}
+	default:
 		return Explain(err)
 	}
 	return &change.Failure{

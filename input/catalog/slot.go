@@ -126,14 +126,18 @@ type CreatedSlot struct {
 // long as the replication session stays open and idle. monitor is asked who is
 // in the way when it takes too long.
 func CreateSlot(ctx context.Context, replication *pgconn.PgConn, monitor *pgx.Conn, name string) (*CreatedSlot, error) {
-	creating, cancel := context.WithTimeout(ctx, createTimeout)
+	return createSlot(ctx, replication, monitor, name, createTimeout)
+}
+
+func createSlot(ctx context.Context, replication *pgconn.PgConn, monitor *pgx.Conn, name string, timeout time.Duration) (*CreatedSlot, error) {
+	creating, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	result, err := pglogrepl.CreateReplicationSlot(creating, replication, name, plugin, pglogrepl.CreateReplicationSlotOptions{
 		Mode: pglogrepl.LogicalReplication, SnapshotAction: "EXPORT_SNAPSHOT",
 	})
 	if err != nil {
 		if creating.Err() != nil && ctx.Err() == nil {
-			return nil, blockedSlot(ctx, monitor, name)
+			return nil, fmt.Errorf("creating slot %q took longer than %s: %w", name, timeout, blockedSlot(ctx, monitor))
 		}
 		return nil, fmt.Errorf("creating slot %q: %w", name, Explain(err))
 	}
@@ -145,20 +149,32 @@ func CreateSlot(ctx context.Context, replication *pgconn.PgConn, monitor *pgx.Co
 }
 
 // blockedSlot names the oldest writing transaction, which is what the creation
-// of a slot waits for.
-func blockedSlot(ctx context.Context, monitor *pgx.Conn, name string) error {
-	var pid int32
-	var role, state, query string
-	var age time.Duration
+// of a slot waits for, whatever database it is in. A prepared one has no
+// session; of another role's session only the pid may be visible to ours.
+func blockedSlot(ctx context.Context, monitor *pgx.Conn) error {
+	var who, query, end string
+	var age *time.Duration
 	err := monitor.QueryRow(ctx, `
-		SELECT pid, coalesce(usename, ''), coalesce(state, ''), now() - xact_start, left(query, 200)
-		  FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
-		 ORDER BY age(backend_xid) DESC LIMIT 1`).Scan(&pid, &role, &state, &age, &query)
-	if err != nil {
-		return fmt.Errorf("creating slot %q took longer than %s, and finding out why failed: %w", name, createTimeout, err)
+		SELECT who, query, "end", now() - began
+		  FROM (SELECT format('pid %s, role %s, %s', pid, coalesce(usename, '?'), coalesce(state, '?')) AS who, coalesce(left(query, 200), '?') AS query,
+		               format('SELECT pg_terminate_backend(%s)', pid) AS "end", xact_start AS began, backend_xid AS xid
+		          FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+		        UNION ALL
+		        SELECT format('prepared transaction %L of role %s', gid, owner), 'PREPARE TRANSACTION',
+		               format('ROLLBACK PREPARED %L or COMMIT PREPARED %L', gid, gid), prepared, transaction
+		          FROM pg_prepared_xacts) open
+		 ORDER BY age(xid) DESC LIMIT 1`).Scan(&who, &query, &end, &age)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errors.New("it waited for a transaction that has ended meanwhile")
 	}
-	return fmt.Errorf("creating slot %q waits for a transaction that has been open for %s (pid %d, role %s, %s, query %q): end it, for example with SELECT pg_terminate_backend(%d)",
-		name, age.Round(time.Second), pid, role, state, query, pid)
+	if err != nil {
+		return fmt.Errorf("finding out which transaction it waits for: %w", err)
+	}
+	since := "an unknown time"
+	if age != nil {
+		since = age.Round(time.Second).String()
+	}
+	return fmt.Errorf("it waits for a transaction that has been open for %s (%s, query %q): end it, for example with %s", since, who, query, end)
 }
 
 // DropSlot drops the slot if it is there.

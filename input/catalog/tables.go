@@ -76,6 +76,7 @@ type relation struct {
 	persistence byte // relpersistence
 	identity    change.Identity
 	rowSecurity bool
+	readable    bool // our role may SELECT at least one column
 }
 
 // Tables returns the selected tables with their definitions, ordered by name.
@@ -93,6 +94,9 @@ func Tables(ctx context.Context, conn *pgx.Conn, server *Server, selection *Sele
 			continue
 		}
 		entry, isPublished := published.table(r.oid)
+		if published == nil {
+			entry.Generated = publishesGenerated(server)
+		}
 		if published != nil && !isPublished {
 			if len(selection.Include) == 0 {
 				continue
@@ -115,6 +119,11 @@ func Tables(ctx context.Context, conn *pgx.Conn, server *Server, selection *Sele
 	return tables, nil
 }
 
+// Literally returns the glob that matches one table only.
+func Literally(schema, table string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(schema + "." + table)
+}
+
 func nothingSelected(selection *Selection, candidates int) error {
 	what := "the publication holds no table"
 	if len(selection.Include) > 0 {
@@ -130,9 +139,28 @@ func nothingSelected(selection *Selection, candidates int) error {
 	}
 }
 
+// unlogged and unreadable are failures of a table because of a relation that
+// holds its rows, given by its quoted name: the table itself or a partition.
+func unlogged(table, relation string) error {
+	return &change.Failure{
+		Class: ClassConfiguration, Table: table,
+		Reason: fmt.Sprintf("table %s is UNLOGGED: its changes are not in the WAL", relation),
+		Fix:    fmt.Sprintf("run ALTER TABLE %s SET LOGGED, or leave %s out with `exclude_tables`", relation, table),
+	}
+}
+
+func unreadable(table, relation string) error {
+	return &change.Failure{
+		Class: ClassPrivilege, Table: table,
+		Reason: fmt.Sprintf("our role may not read table %s", relation),
+		Fix:    fmt.Sprintf("run GRANT SELECT ON %s (and GRANT USAGE ON its schema) to the user in field `dsn`, or leave %s out with `exclude_tables`", relation, table),
+	}
+}
+
 func readRelations(ctx context.Context, conn *pgx.Conn) ([]relation, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity
+		SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relreplident, c.relrowsecurity,
+		       has_schema_privilege(n.oid, 'USAGE') AND has_any_column_privilege(c.oid, 'SELECT')
 		  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
 		   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -142,7 +170,7 @@ func readRelations(ctx context.Context, conn *pgx.Conn) ([]relation, error) {
 	}
 	relations, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r relation, err error) {
 		var kind, persistence, identity rune
-		err = row.Scan(&r.oid, &r.schema, &r.name, &kind, &persistence, &identity, &r.rowSecurity)
+		err = row.Scan(&r.oid, &r.schema, &r.name, &kind, &persistence, &identity, &r.rowSecurity, &r.readable)
 		r.kind, r.persistence, r.identity = byte(kind), byte(persistence), change.Identity(identity)
 		return r, err
 	})
@@ -154,11 +182,10 @@ func readRelations(ctx context.Context, conn *pgx.Conn) ([]relation, error) {
 
 func readTable(ctx context.Context, conn *pgx.Conn, types *Types, r relation, excluded []string, entry PublishedTable, streaming bool) (*Table, error) {
 	if r.persistence == 'u' && streaming {
-		return nil, &change.Failure{
-			Class: ClassConfiguration, Table: r.schema + "." + r.name,
-			Reason: fmt.Sprintf("table %s.%s is UNLOGGED: its changes are not in the WAL", r.schema, r.name),
-			Fix:    fmt.Sprintf("run ALTER TABLE %s SET LOGGED, or leave it out with `exclude_tables`", quote(r.schema, r.name)),
-		}
+		return nil, unlogged(r.schema+"."+r.name, quote(r.schema, r.name))
+	}
+	if !r.readable {
+		return nil, unreadable(r.schema+"."+r.name, quote(r.schema, r.name))
 	}
 	t := &Table{
 		Table:       &change.Table{OID: r.oid, Schema: r.schema, Name: r.name, Identity: r.identity},
@@ -171,6 +198,19 @@ func readTable(ctx context.Context, conn *pgx.Conn, types *Types, r relation, ex
 	}
 	if err := readKey(ctx, conn, t, attnums, streaming); err != nil {
 		return nil, err
+	}
+	if t.KeyIsWholeRow && (len(excluded) > 0 || entry.Columns != nil) {
+		t.Warnings = append(t.Warnings, "no key, and columns are left out: rows that differ in those only become one")
+	}
+	if streaming && !entry.Generated {
+		if err := checkGeneratedKey(t); err != nil {
+			return nil, err
+		}
+	}
+	if t.Partitioned {
+		if err := checkPartitions(ctx, conn, t, streaming); err != nil {
+			return nil, err
+		}
 	}
 	if r.rowSecurity {
 		var bypasses bool
@@ -185,11 +225,22 @@ func readTable(ctx context.Context, conn *pgx.Conn, types *Types, r relation, ex
 	return t, nil
 }
 
+// Columns returns the columns that a table has now, none where it is gone.
+func Columns(ctx context.Context, conn *pgx.Conn, types *Types, oid uint32) ([]change.Column, error) {
+	t := &change.Table{OID: oid}
+	_, err := readColumns(ctx, conn, types, t, nil, nil)
+	return t.Columns, err
+}
+
 // readColumns fills t.Columns and returns their attribute numbers. published
 // is the publication's column list, nil for all columns.
 func readColumns(ctx context.Context, conn *pgx.Conn, types *Types, t *change.Table, excluded, published []string) ([]int16, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT attnum, attname, atttypid, atttypmod, attnotnull, attgenerated = 's'
+		SELECT attnum, attname, atttypid, atttypmod,
+		       -- PostgreSQL 18 has NOT NULL constraints that old rows may break
+		       attnotnull AND NOT EXISTS (SELECT FROM pg_constraint
+		                                   WHERE conrelid = attrelid AND contype = 'n' AND NOT convalidated AND attnum = ANY(conkey)),
+		       attgenerated = 's'
 		  FROM pg_attribute
 		 WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped AND attgenerated <> 'v'
 		 ORDER BY attnum`, t.OID)
@@ -219,7 +270,7 @@ func readColumns(ctx context.Context, conn *pgx.Conn, types *Types, t *change.Ta
 	}
 	var numbers []int16
 	for _, a := range attributes {
-		if slices.Contains(excluded, a.column.Name) || (published != nil && !a.column.Generated && !slices.Contains(published, a.column.Name)) {
+		if slices.Contains(excluded, a.column.Name) || (published != nil && !slices.Contains(published, a.column.Name)) {
 			continue
 		}
 		a.column.Type, a.column.TypeMod, err = types.Resolve(ctx, a.typeOID, a.column.TypeMod)
@@ -230,64 +281,6 @@ func readColumns(ctx context.Context, conn *pgx.Conn, types *Types, t *change.Ta
 		numbers = append(numbers, a.number)
 	}
 	return numbers, nil
-}
-
-// readKey finds the columns that tell rows apart, see [change.Table.Key].
-func readKey(ctx context.Context, conn *pgx.Conn, t *Table, attnums []int16, streaming bool) error {
-	var primary, identity []int16
-	err := conn.QueryRow(ctx, `
-		SELECT (SELECT (indkey::int2[])[0:indnkeyatts-1] FROM pg_index WHERE indrelid = $1 AND indisprimary AND indimmediate AND indisvalid),
-		       (SELECT (indkey::int2[])[0:indnkeyatts-1] FROM pg_index WHERE indrelid = $1 AND indisreplident AND indisvalid)`, t.OID).
-		Scan(&primary, &identity)
-	if err != nil {
-		return fmt.Errorf("reading the key of %s: %w", t, Explain(err))
-	}
-	var key []int16
-	switch t.Identity {
-	case change.IdentityDefault:
-		key = primary
-	case change.IdentityIndex:
-		key = identity
-	case change.IdentityFull:
-		key = primary
-		t.KeyIsWholeRow = len(primary) == 0
-	case change.IdentityNothing:
-		if !streaming {
-			key = primary
-		}
-	}
-	if len(key) == 0 && !t.KeyIsWholeRow {
-		if streaming {
-			return noIdentity(t)
-		}
-		t.KeyIsWholeRow = true
-	}
-	if t.KeyIsWholeRow {
-		t.Warnings = append(t.Warnings, "no key: the whole row is the key, so exact duplicates of a row become one")
-		key = attnums
-	}
-	for _, number := range key {
-		i := slices.Index(attnums, number)
-		if i < 0 {
-			return &change.Failure{
-				Class: ClassConfiguration, Table: t.String(),
-				Reason: fmt.Sprintf("a key column of %s is left out by `exclude_columns` or by the publication's column list", t),
-				Fix:    "replicate all columns of the key",
-			}
-		}
-		t.Key = append(t.Key, i)
-		t.Columns[i].InKey = true
-	}
-	return nil
-}
-
-func noIdentity(t *Table) error {
-	name := quote(t.Schema, t.Name)
-	return &change.Failure{
-		Class: ClassIdentity, Table: t.String(),
-		Reason: fmt.Sprintf("table %s has no usable replica identity (it is %s, without a primary key to go with it), so updates and deletes could not be replicated", t, strings.ToUpper(t.Identity.String())),
-		Fix:    fmt.Sprintf("add a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL, or leave the table out with `exclude_tables`", name),
-	}
 }
 
 // quote writes a name for use in SQL.
