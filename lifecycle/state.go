@@ -83,6 +83,9 @@ type Load struct {
 // (n+1)×ChunkBlocks), the last one everything behind it too.
 type LoadPart struct {
 	Relation string `json:"relation"`
+	// Filenode is the relation's file (pg_relation_filenode) when the chunks were
+	// planned: in another file, other rows are on the same pages. 0 is unknown.
+	Filenode uint32 `json:"filenode,omitempty"`
 	// Blocks is the relation's size when the chunks were planned.
 	Blocks      uint32 `json:"blocks"`
 	ChunkBlocks uint32 `json:"chunk_blocks"`

@@ -39,15 +39,15 @@ func Export(ctx context.Context, source *catalog.Source) (*Anchor, error) {
 	return anchor, nil
 }
 
-// connect opens a session that sees the anchor's snapshot.
+// connect opens a session that sees the anchor's snapshot, at a savepoint to
+// return to after each chunk.
 func (a *Anchor) connect(ctx context.Context, source *catalog.Source) (*pgx.Conn, error) {
 	conn, err := source.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// pgconn sends both in one simple query, which is one round trip. The name
-	// comes from the server, and a name is all that the statement takes.
-	_, err = conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+literal(a.Snapshot)).ReadAll()
+	// All in one round trip; no statement takes parameters.
+	_, err = conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+literal(a.Snapshot)+"; SAVEPOINT chunk").ReadAll()
 	if err != nil {
 		closeSession(conn)
 		return nil, fmt.Errorf("importing snapshot %s: %w", a.Snapshot, catalog.Explain(err))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -12,7 +13,14 @@ import (
 	"github.com/penstock/penstock/internal/change"
 )
 
-// copyChunk reads a chunk and hands over its rows in batches.
+// ErrRewritten says that the rows of a relation are not where they were when
+// its load was planned, or not visible in the snapshot any more: the table's
+// load has to be planned again, with another snapshot. See [Stale].
+var ErrRewritten = errors.New("the table was rewritten (VACUUM FULL, CLUSTER, TRUNCATE or ALTER TABLE) while it was being loaded")
+
+// copyChunk reads a chunk and hands over its rows in batches. It leaves conn at
+// its savepoint, without a lock on the relation: DDL of the application would
+// wait for it, and everybody else for the DDL.
 func copyChunk(ctx context.Context, conn *pgx.Conn, chunk Chunk, taken change.Transaction, limits Limits, deliver func(*change.Batch) error) error {
 	sql, textColumns := chunk.copyStatement()
 	reader := &copyReader{
@@ -20,11 +28,49 @@ func copyChunk(ctx context.Context, conn *pgx.Conn, chunk Chunk, taken change.Tr
 		limits: limits, deliver: deliver,
 		capacity: min(limits.Bytes, chunk.blocks()*pageBytes) + pageBytes,
 	}
-	if _, err := conn.PgConn().CopyTo(ctx, reader, sql); err != nil {
+	reader.rows = min(limits.Rows, reader.capacity/64)
+	_, err := conn.PgConn().CopyTo(ctx, reader, sql)
+	gone := chunk.Table.Partitioned && catalog.SQLSTATE(err) == undefinedTable
+	switch {
+	case gone:
+		// The partition was dropped, and its rows with it.
+	case err != nil:
 		return fmt.Errorf("copying %s: %w", chunk, catalog.Explain(err))
+	default:
+		if err := reader.finish(); err != nil {
+			return fmt.Errorf("copying %s: %w", chunk, err)
+		}
 	}
-	if err := reader.finish(); err != nil {
+	if err := leave(ctx, conn, chunk, gone); err != nil {
 		return fmt.Errorf("copying %s: %w", chunk, err)
+	}
+	return nil
+}
+
+// undefinedTable is the SQLSTATE of a relation that does not exist.
+const undefinedTable = "42P01"
+
+// leave ends the work on a chunk. While the lock of its COPY is still held it
+// makes sure that the relation's file is the one that was planned, and the one
+// of the snapshot: a rewrite by ALTER TABLE looks empty to older snapshots
+// (PostgreSQL docs 13.6). pg_class shows the snapshot's file, and
+// pg_relation_filenode the present one.
+func leave(ctx context.Context, conn *pgx.Conn, chunk Chunk, gone bool) error {
+	const rollback = "ROLLBACK TO SAVEPOINT chunk" // also lets go of the lock, PostgreSQL docs 13.3
+	if gone {
+		_, err := conn.Exec(ctx, rollback)
+		return err
+	}
+	results, err := conn.PgConn().Exec(ctx, fmt.Sprintf(`
+		SELECT coalesce(now <> planned OR now <> seen, true)
+		  FROM (SELECT pg_relation_filenode(relation) AS now, coalesce(nullif(%d::oid, 0), pg_relation_filenode(relation)) AS planned,
+		               coalesce((SELECT relfilenode FROM pg_class WHERE oid = relation), pg_relation_filenode(relation)) AS seen
+		          FROM to_regclass(%s) relation) files; %s`, chunk.Filenode, literal(chunk.Relation), rollback)).ReadAll()
+	if err != nil {
+		return catalog.Explain(err)
+	}
+	if rows := results[0].Rows; len(rows) != 1 || string(rows[0][0]) != "f" {
+		return ErrRewritten
 	}
 	return nil
 }
@@ -48,7 +94,8 @@ type copyReader struct {
 	textColumns []bool
 	transaction change.Transaction
 	limits      Limits
-	capacity    int
+	capacity    int // bytes and rows to expect in a batch
+	rows        int
 	deliver     func(*change.Batch) error
 
 	batch      *change.Batch
@@ -100,7 +147,7 @@ func (r *copyReader) add(row []byte) error {
 			Table: r.table, Format: change.TupleCopy, TextColumns: r.textColumns,
 			Transactions: []change.Transaction{r.transaction},
 			Data:         make([]byte, 0, max(r.capacity, len(row))),
-			Rows:         make([]change.Row, 0, r.capacity/64),
+			Rows:         make([]change.Row, 0, r.rows),
 		}
 	}
 	b := r.batch
@@ -118,6 +165,9 @@ func (r *copyReader) flush() error {
 	}
 	b := r.batch
 	r.batch = nil
+	// The next batch will be much like this one.
+	r.capacity = min(r.limits.Bytes, len(b.Data)+len(b.Data)/8) + pageBytes
+	r.rows = min(r.limits.Rows, len(b.Rows)+len(b.Rows)/8)
 	return r.deliver(b)
 }
 

@@ -19,6 +19,9 @@ const (
 	rowsPerBlock = 100
 	// minChunkBlocks keeps chunks of wide rows worth a query: half a megabyte.
 	minChunkBlocks = 64
+	// maxChunkBlocks keeps chunks of a relation that is nearly empty, or whose
+	// statistics are from when it was, small enough to repeat: a gigabyte.
+	maxChunkBlocks = 1 << 17
 )
 
 // Plan returns the relations that hold the table's rows (its leaves where it is
@@ -26,7 +29,7 @@ const (
 // has now.
 func Plan(ctx context.Context, conn *pgx.Conn, server *catalog.Server, t *catalog.Table, chunkRows int) ([]lifecycle.LoadPart, error) {
 	rows, err := conn.Query(ctx, `
-		SELECT n.nspname, c.relname, pg_relation_size(c.oid), c.relpages, c.reltuples::float8
+		SELECT n.nspname, c.relname, pg_relation_size(c.oid), coalesce(pg_relation_filenode(c.oid), 0), c.relpages, c.reltuples::float8
 		  FROM (SELECT relid FROM pg_partition_tree($1::oid::regclass) WHERE isleaf UNION SELECT $1::oid) leaf (oid)
 		  JOIN pg_class c ON c.oid = leaf.oid AND c.relkind = 'r'
 		  JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -39,7 +42,7 @@ func Plan(ctx context.Context, conn *pgx.Conn, server *catalog.Server, t *catalo
 		var size int64
 		var pages int32
 		var tuples float64
-		if err := row.Scan(&schema, &name, &size, &pages, &tuples); err != nil {
+		if err := row.Scan(&schema, &name, &size, &part.Filenode, &pages, &tuples); err != nil {
 			return part, err
 		}
 		perBlock := float64(rowsPerBlock)
@@ -48,13 +51,30 @@ func Plan(ctx context.Context, conn *pgx.Conn, server *catalog.Server, t *catalo
 		}
 		part.Relation = pgx.Identifier{schema, name}.Sanitize()
 		part.Blocks = uint32(size / server.BlockSize)
-		part.ChunkBlocks = uint32(max(minChunkBlocks, float64(chunkRows)/perBlock))
+		part.ChunkBlocks = uint32(min(max(minChunkBlocks, float64(chunkRows)/perBlock), maxChunkBlocks))
 		return part, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("planning the load of %s: %w", t, catalog.Explain(err))
 	}
 	return parts, nil
+}
+
+// Stale says that a relation was written anew (VACUUM FULL, CLUSTER, TRUNCATE,
+// some ALTER TABLE) since its load was planned. Its rows are then on other
+// pages, also those of chunks that are done, so the load has to begin again.
+func Stale(ctx context.Context, conn *pgx.Conn, parts []lifecycle.LoadPart) (bool, error) {
+	for _, part := range parts {
+		var stale bool
+		err := conn.QueryRow(ctx, `SELECT coalesce(pg_relation_filenode(to_regclass($1)) <> $2::oid AND $2::oid <> 0, false)`, part.Relation, part.Filenode).Scan(&stale)
+		if err != nil {
+			return false, fmt.Errorf("looking at %s: %w", part.Relation, catalog.Explain(err))
+		}
+		if stale {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Chunk is a range of pages of one relation.
@@ -66,6 +86,8 @@ type Chunk struct {
 	Number uint32
 	// Relation is the quoted name of the table or leaf.
 	Relation string
+	// Filenode of the relation when it was planned, 0 where that is not known.
+	Filenode uint32
 	// First and Last are pages; Last is not in the chunk, 0 means no end.
 	First, Last uint32
 }
@@ -83,7 +105,10 @@ func Unfinished(t *catalog.Table, parts []lifecycle.LoadPart) []Chunk {
 			if part.Done.Has(n) {
 				continue
 			}
-			chunk := Chunk{Table: t, Part: p, Number: n, Relation: part.Relation, First: n * part.ChunkBlocks, Last: (n + 1) * part.ChunkBlocks}
+			chunk := Chunk{
+				Table: t, Part: p, Number: n, Relation: part.Relation, Filenode: part.Filenode,
+				First: n * part.ChunkBlocks, Last: (n + 1) * part.ChunkBlocks,
+			}
 			if n == total-1 {
 				// Pages that came after the plan belong to the last chunk.
 				chunk.Last = 0

@@ -33,7 +33,7 @@ func Run(ctx context.Context, source *catalog.Source, anchor *Anchor, chunks []C
 	queue := newQueue(chunks, o.MaxTables)
 	taken := change.Transaction{CommitTime: anchor.Taken}
 	group, ctx := errgroup.WithContext(ctx)
-	for range min(o.Parallelism, len(chunks)) {
+	for range min(max(1, o.Parallelism), len(chunks)) {
 		group.Go(func() error {
 			var conn *pgx.Conn
 			defer func() {
