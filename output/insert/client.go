@@ -7,6 +7,7 @@ package insert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -69,14 +70,23 @@ func NewClient(o Options) (*Client, error) {
 	if c.settled == nil {
 		c.settled = func(Series) {}
 	}
-	queries, err := clickhouse.Open(&clickhouse.Options{
-		Addr:         o.DSN.Hosts,
+	var err error
+	if c.queries, err = c.open(o.DSN.Database); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// open returns a connection for queries, which is made when it is first used.
+func (c *Client) open(database string) (driver.Conn, error) {
+	conn, err := clickhouse.Open(&clickhouse.Options{
+		Addr:         c.dsn.Hosts,
 		DialContext:  c.pool.open,
 		DialStrategy: c.pool.strategy,
-		Auth:         clickhouse.Auth{Database: o.DSN.Database, Username: o.DSN.User, Password: string(o.DSN.Password)},
+		Auth:         clickhouse.Auth{Database: database, Username: c.dsn.User, Password: string(c.dsn.Password)},
 		// Theirs is for all hosts together, ours for each.
-		DialTimeout: o.DSN.DialTimeout * time.Duration(len(o.DSN.Hosts)),
-		ReadTimeout: o.Timeout,
+		DialTimeout: c.dsn.DialTimeout * time.Duration(len(c.dsn.Hosts)),
+		ReadTimeout: c.timeout,
 		// Statements are rare: a few at start, then one per schema change.
 		MaxOpenConns:    4,
 		MaxIdleConns:    1,
@@ -84,10 +94,9 @@ func NewClient(o Options) (*Client, error) {
 		ClientInfo:      clickhouse.ClientInfo{Products: []struct{ Name, Version string }{{Name: clientName}}},
 	})
 	if err != nil {
-		return nil, c.classify("", fmt.Errorf("preparing the connection to %s: %w", o.DSN, err))
+		return nil, c.classify("", fmt.Errorf("preparing the connection to %s: %w", c.dsn, err))
 	}
-	c.queries = queries
-	return c, nil
+	return conn, nil
 }
 
 // insertSettings returns what is sent with each INSERT. Settings that a server does not know are ignored, except where
@@ -126,19 +135,30 @@ type Server struct {
 	Major, Minor uint64
 }
 
-// Ping connects once, without retrying, and asks the server who it is. A database that is not there is an error of
-// class [ClassMissing].
-func (c *Client) Ping(ctx context.Context) (Server, error) {
-	var s Server
+// ErrNoDatabase says that the database is not there, or that the user has no grant on it and so does not see it.
+var ErrNoDatabase = errors.New("the database doesn't exist")
+
+// Ping connects once, without retrying, and asks the server who it is and whether it has the database ([ErrNoDatabase]).
+func (c *Client) Ping(ctx context.Context) (s Server, err error) {
 	if c.closed.Load() {
 		return s, errClosed
 	}
-	row := c.queries.QueryRow(ctx, "SELECT version(), timezone()")
-	if err := row.Scan(&s.Version, &s.Timezone); err != nil {
+	// Not the database of the DSN: a session that begins in one that is missing ends before it can be asked anything.
+	conn, err := c.open("")
+	if err != nil {
+		return s, err
+	}
+	defer func() { _ = conn.Close() }()
+	var databases uint64
+	row := conn.QueryRow(ctx, "SELECT version(), timezone(), (SELECT count() FROM system.databases WHERE name = ?)", c.dsn.Database)
+	if err := row.Scan(&s.Version, &s.Timezone, &databases); err != nil {
 		return s, c.classify("", fmt.Errorf("connecting to %s: %w", c.dsn, err))
 	}
 	if n, err := fmt.Sscanf(s.Version, "%d.%d", &s.Major, &s.Minor); n < 2 {
 		return s, fmt.Errorf("reading the server's version %q: %w", s.Version, err)
+	}
+	if databases == 0 {
+		return s, &Error{Class: ClassMissing, Hint: policies[ClassMissing].Hint, err: fmt.Errorf("connecting to %s: %w", c.dsn, ErrNoDatabase)}
 	}
 	return s, nil
 }
