@@ -23,7 +23,15 @@ const (
 
 // FormatLSN writes a WAL position so that positions sort as text: 16 upper-case
 // hexadecimal digits.
-func FormatLSN(lsn uint64) string { return fmt.Sprintf("%016X", lsn) }
+func FormatLSN(lsn uint64) string {
+	const digits = "0123456789ABCDEF"
+	var text [16]byte
+	for i := range text {
+		text[15-i] = digits[lsn&0xF]
+		lsn >>= 4
+	}
+	return string(text[:])
+}
 
 // ParseLSN reads what FormatLSN writes.
 func ParseLSN(s string) (uint64, error) {
