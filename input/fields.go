@@ -127,7 +127,7 @@ With `+"`format: rows`"+` each message is one row as a flat object and has the m
 				Default(64).Advanced().LintRule(positive),
 			service.NewIntField(pcFieldMaxInFlightBytes).
 				Description("How many bytes of changes may be on their way to the output at the same time. One batch always may.").
-				Default(64<<20).Advanced().LintRule(positive),
+				Default(32<<20).Advanced().LintRule(positive),
 			service.NewTLSToggledField(pcFieldTLS),
 			service.NewObjectField(pcFieldLifecycle,
 				service.NewStringField(pcFieldAddress).Description("Where the status page, the HTTP API and the metrics are served. Empty for nowhere. Inputs of one process may share an address.").Default("127.0.0.1:4196"),

@@ -17,7 +17,7 @@ import (
 // of rows; structured rows cost twenty times the memory of bytes on the wire.
 const (
 	blockRows     = 1 << 17
-	blockBytes    = 8 << 20
+	blockBytes    = 4 << 20
 	structureRows = 10000
 )
 

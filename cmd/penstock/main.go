@@ -19,6 +19,7 @@ const (
 )
 
 func main() {
+	limitMemory()
 	version, built := buildStamp()
 	registerPrometheus(service.GlobalEnvironment())
 	cli.AppHelpTemplate = help(cli.AppHelpTemplate)
