@@ -60,7 +60,7 @@ func TestArrays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			forms := []int{formCopy, formText}
+			forms := []int{formCopy, formText, formRows}
 			if pgvalue.Binary(table.Columns[1].Type) {
 				forms = append(forms, formBinary)
 			}

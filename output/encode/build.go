@@ -34,6 +34,9 @@ func (s *site) elementSite() *site {
 // the only place that knows what goes where: [Check] asks it too.
 func newEncoder(s *site, t chType) (encoder, error) {
 	s.dest = t.text
+	if s.whole == "" {
+		s.whole = t.text
+	}
 	switch t.name {
 	case "Nullable":
 		inner, err := t.inner()
@@ -60,7 +63,7 @@ func newEncoder(s *site, t chType) (encoder, error) {
 		if s.kind == famJSON || s.kind == famJSONB {
 			return newJSON(s), nil
 		}
-		return nil, s.mismatch(t, "only json and jsonb have that form")
+		return nil, s.mismatch("only json and jsonb have that form")
 	}
 	if strings.HasPrefix(t.name, "Int") || strings.HasPrefix(t.name, "UInt") {
 		return buildInteger(s, t)
@@ -83,7 +86,7 @@ func buildScalar(s *site, t chType) (encoder, error) {
 		case famFloat4:
 			return newFloat32(s), nil
 		case famFloat8, famNumeric:
-			return nil, s.mismatch(t, "values would be rounded")
+			return nil, s.mismatch("values would be rounded")
 		}
 	case "Float64":
 		switch s.kind {
@@ -127,7 +130,7 @@ func buildScalar(s *site, t chType) (encoder, error) {
 			return newEnum(s, t, func(v []int16) proto.ColInput { return proto.ColInt16(v) })
 		}
 	}
-	return nil, s.mismatch(t, "Penstock does not convert the one to the other")
+	return nil, s.mismatch("Penstock does not convert the one to the other")
 }
 
 func buildLowCardinality(s *site, t chType) (encoder, error) {
@@ -142,7 +145,7 @@ func buildLowCardinality(s *site, t chType) (encoder, error) {
 		s.nullable = true
 	}
 	if inner.name != "String" {
-		return nil, s.mismatch(t, "of the LowCardinality types, only that of String is written")
+		return nil, s.mismatch("of the LowCardinality types, only that of String is written")
 	}
 	return newLowCardinality(s), nil
 }
@@ -156,13 +159,13 @@ func buildArray(s *site, t chType) (encoder, error) {
 	switch s.kind {
 	case famVector, famHalfvec:
 		if inner.name != "Float32" {
-			return nil, s.mismatch(t, "its elements are of type Float32")
+			return nil, s.mismatch("its elements are of type Float32")
 		}
 		element.dest = inner.text
 		return newVector(s, element), nil
 	case famArray:
 	default:
-		return nil, s.mismatch(t, "it is not an array")
+		return nil, s.mismatch("it is not an array")
 	}
 	dimensions := 1
 	for inner.name == "Array" {
@@ -190,7 +193,7 @@ func buildFixedString(s *site, t chType) (encoder, error) {
 	case famText, famChar, famBytea, famEnum:
 		return newFixedString(s, width), nil
 	}
-	return nil, s.mismatch(t, "its text has no fixed length")
+	return nil, s.mismatch("its text has no fixed length")
 }
 
 func buildDateTime64(s *site, t chType) (encoder, error) {
@@ -199,13 +202,13 @@ func buildDateTime64(s *site, t chType) (encoder, error) {
 		return nil, err
 	}
 	if want := s.secondDigits(); precision < want {
-		return nil, s.mismatch(t, fmt.Sprintf("it keeps %d digits of a second where the source has %d", precision, want))
+		return nil, s.mismatch(fmt.Sprintf("it keeps %d digits of a second where the source has %d", precision, want))
 	}
 	if s.kind == famTimestamp {
 		switch zone {
 		case "", "UTC", "Etc/UTC", "GMT", "Etc/GMT", "Universal", "Etc/Universal", "Zulu", "Etc/Zulu", "UCT", "Etc/UCT":
 		default:
-			return nil, s.mismatch(t, "a timestamp without time zone is stored as a wall clock in UTC, which would show as another time in "+zone)
+			return nil, s.mismatch("a timestamp without time zone is stored as a wall clock in UTC, which would show as another time in " + zone)
 		}
 	}
 	return newDateTime64(s, precision), nil
@@ -217,7 +220,7 @@ func buildTime64(s *site, t chType) (encoder, error) {
 		return nil, err
 	}
 	if precision < 6 {
-		return nil, s.mismatch(t, fmt.Sprintf("it keeps %d digits of a second where the source has up to 6", precision))
+		return nil, s.mismatch(fmt.Sprintf("it keeps %d digits of a second where the source has up to 6", precision))
 	}
 	return newTime64(s, precision), nil
 }

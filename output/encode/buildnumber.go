@@ -45,21 +45,21 @@ func buildInteger(s *site, t chType) (encoder, error) {
 	if _, err := fmt.Sscanf(t.name, "UInt%d", &shape.bits); err != nil {
 		shape.signed = true
 		if _, err := fmt.Sscanf(t.name, "Int%d", &shape.bits); err != nil {
-			return nil, s.mismatch(t, "Penstock does not know that type") // Interval…
+			return nil, s.mismatch("Penstock does not know that type") // Interval…
 		}
 	}
 	if source, ok := sourceInteger(s.kind); ok {
 		if !shape.holds(source) {
-			return nil, s.mismatch(t, "its range is narrower")
+			return nil, s.mismatch("its range is narrower")
 		}
 	} else if s.kind != famNumeric {
-		return nil, s.mismatch(t, "Penstock does not convert the one to the other")
+		return nil, s.mismatch("Penstock does not convert the one to the other")
 	} else if why := numericInInteger(s.typeMod, shape); why != "" {
-		return nil, s.mismatch(t, why)
+		return nil, s.mismatch(why)
 	}
 	e := integerEncoder(s, t.name)
 	if e == nil {
-		return nil, s.mismatch(t, "Penstock does not know that type")
+		return nil, s.mismatch("Penstock does not know that type")
 	}
 	return e, nil
 }
@@ -127,18 +127,18 @@ func buildDecimal(s *site, t chType) (encoder, error) {
 	case famNumeric:
 		if n, declared := declaredNumeric(s.typeMod); declared {
 			if max(n.scale, 0) > scale {
-				return nil, s.mismatch(t, fmt.Sprintf("the source has %d digits behind the point", n.scale))
+				return nil, s.mismatch(fmt.Sprintf("the source has %d digits behind the point", n.scale))
 			}
 			if n.whole > precision-scale {
-				return nil, s.mismatch(t, fmt.Sprintf("the source has %d digits before the point, the type %d", n.whole, precision-scale))
+				return nil, s.mismatch(fmt.Sprintf("the source has %d digits before the point, the type %d", n.whole, precision-scale))
 			}
 		}
 	case famMoney:
 		if scale < s.source.MoneyDigits || precision-scale < 18-s.source.MoneyDigits {
-			return nil, s.mismatch(t, fmt.Sprintf("money has %d digits behind the point and %d before it", s.source.MoneyDigits, 18-s.source.MoneyDigits))
+			return nil, s.mismatch(fmt.Sprintf("money has %d digits behind the point and %d before it", s.source.MoneyDigits, 18-s.source.MoneyDigits))
 		}
 	default:
-		return nil, s.mismatch(t, "Penstock does not convert the one to the other")
+		return nil, s.mismatch("Penstock does not convert the one to the other")
 	}
 	return newDecimal(s, precision, scale), nil
 }

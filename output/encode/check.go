@@ -21,15 +21,16 @@ func Check(c change.Column, chType string) error {
 }
 
 // mismatch is the error of [Check].
-func (s *site) mismatch(t chType, why string) error {
+func (s *site) mismatch(why string) error {
 	want := s.suggest()
-	if s.element {
-		want = "Array(" + want + ")"
-	} else if s.nullable && !strings.HasPrefix(want, "Array(") {
+	if s.nullable && !strings.HasPrefix(want, "Array(") {
 		want = wrapNullable(want)
 	}
+	if s.element {
+		want = "Array(" + want + ")"
+	}
 	return fmt.Errorf("column %q of type %s cannot be stored in %s: %s; run ALTER TABLE … MODIFY COLUMN `%s` %s, or name a fitting type for it under `types`",
-		s.column.Name, s.column.Type, t.text, why, s.column.Name, want)
+		s.column.Name, s.column.Type, s.whole, why, s.column.Name, want)
 }
 
 func wrapNullable(t string) string {

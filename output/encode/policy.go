@@ -109,6 +109,7 @@ type site struct {
 	typeMod int32
 	kind    family
 	dest    string // ClickHouse type of what is encoded here
+	whole   string // ClickHouse type of the column
 	policy  Policy
 	// nullable: the destination takes NULL. defaulted: where it does not, a
 	// NULL becomes the type's default, since the user has chosen so.

@@ -128,6 +128,7 @@ const (
 	formCopy = 1 + iota
 	formText
 	formBinary
+	formRows // through the body of a message
 )
 
 // batch reads the table in one form. Its LSN is the form, to tell the rows
@@ -138,6 +139,9 @@ func (s *source) batch(name string, table *change.Table, form int) *change.Batch
 	if form == formCopy {
 		s.copyInto(b, name)
 		return b
+	}
+	if form == formRows {
+		return s.rowsBatch(s.batch(name, table, formText))
 	}
 	var formats []int16
 	kind := byte(change.Text)
@@ -156,6 +160,38 @@ func (s *source) batch(name string, table *change.Table, form int) *change.Batch
 		}
 	}
 	return b
+}
+
+// rowsBatch sends the values of a batch on the way of `format: rows`: into the
+// body of a message, and back.
+func (s *source) rowsBatch(from *change.Batch) *change.Batch {
+	s.Helper()
+	columns := from.Table.Columns
+	to := &change.Batch{Table: from.Table, Transactions: from.Transactions, Format: change.TuplePgoutput}
+	cells := make([]change.Cell, len(columns))
+	for i := range from.Rows {
+		if err := from.Cells(i, 1, cells); err != nil {
+			s.Fatal(err)
+		}
+		to.Rows = append(to.Rows, change.Row{LSN: formRows, Offset: uint32(len(to.Data)), Operation: change.Insert})
+		to.Data = binary.BigEndian.AppendUint16(to.Data, uint16(len(columns)))
+		for c, column := range columns {
+			v, err := pgvalue.Structured(column.Type, column.TypeMod, cells[c].Kind, cells[c].Bytes(from.Data))
+			if err != nil {
+				s.Fatal(err)
+			}
+			if v == nil {
+				to.Data = appendCell(to.Data, 0, nil)
+				continue
+			}
+			text, err := pgvalue.AppendStructured(nil, column.Type, v)
+			if err != nil {
+				s.Fatal(err)
+			}
+			to.Data = appendCell(to.Data, byte(change.Text), append([]byte{}, text...))
+		}
+	}
+	return to
 }
 
 // appendCell appends a column of pgoutput's TupleData.

@@ -82,7 +82,7 @@ func (r *roundTrip) run(t *testing.T, pg *source, click *destination) {
 	pg.TB, click.TB = t, t
 	name, table := pg.table(r.pgType, append(slices.Clone(r.values), "NULL"))
 	texts := pg.query("SELECT v FROM " + name + " ORDER BY id")
-	forms := []int{formCopy, formText}
+	forms := []int{formCopy, formText, formRows}
 	if pgvalue.Binary(table.Columns[1].Type) {
 		forms = append(forms, formBinary)
 	}
@@ -131,7 +131,7 @@ func emptyOf(chType string) string {
 		return "NULL"
 	case strings.HasPrefix(chType, "Array"):
 		return "[]"
-	case strings.HasPrefix(chType, "Int"), strings.HasPrefix(chType, "Decimal"):
+	case strings.HasPrefix(chType, "Int"), strings.HasPrefix(chType, "Decimal"), strings.HasPrefix(chType, "Float"):
 		return "0"
 	}
 	return ""

@@ -76,7 +76,7 @@ func TestUnrepresentable(t *testing.T) {
 		t.Run(test.value[:min(len(test.value), 30)]+" in "+test.chType, func(t *testing.T) {
 			pg.TB, click.TB = t, t
 			name, table := pg.table(test.pgType, []string{test.value})
-			forms := []int{formCopy, formText}
+			forms := []int{formCopy, formText, formRows}
 			if pgvalue.Binary(table.Columns[1].Type) {
 				forms = append(forms, formBinary)
 			}
