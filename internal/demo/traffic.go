@@ -97,6 +97,7 @@ func (t *traffic) transaction(ctx context.Context, conn *pgx.Conn, random *rand.
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // does nothing after a commit
 	batch := &pgx.Batch{}
+	var steps []trafficStep // in the batch
 	for _, step := range trafficSteps {
 		// A share of less than one row is one row now and then.
 		n := size * step.share / 100
@@ -105,17 +106,18 @@ func (t *traffic) transaction(ctx context.Context, conn *pgx.Conn, random *rand.
 		}
 		if n > 0 {
 			batch.Queue(step.sql, n, random.Int64N(1<<31), t.rows)
+			steps = append(steps, step)
 		}
 	}
 	results := tx.SendBatch(ctx, batch)
 	var changed int64
-	for range batch.Len() {
+	for i := range steps {
 		tag, err := results.Exec()
 		if err != nil {
 			_ = results.Close()
 			return err
 		}
-		changed += tag.RowsAffected()
+		changed += tag.RowsAffected() * int64(steps[i].tables)
 	}
 	if err := results.Close(); err != nil {
 		return err
@@ -130,31 +132,35 @@ func (t *traffic) transaction(ctx context.Context, conn *pgx.Conn, random *rand.
 	return nil
 }
 
-// trafficSteps are what a transaction consists of. $1 is the number of rows, $2
-// a random number, $3 the number of rows that were loaded. Rows to be changed
-// are chosen by key; those that another writer has locked are left to it.
-var trafficSteps = [...]struct {
-	share int // of the rows of a transaction, in percent
-	sql   string
-}{
-	{30, `INSERT INTO events (customer_id, kind, payload, address, took)
+// trafficStep is a statement that changes rows. $1 is the number of rows, $2 a
+// random number, $3 the number of rows that were loaded. Rows to be changed are
+// chosen by key; those that another writer has locked are left to it.
+type trafficStep struct {
+	share  int // of the rows of a transaction, in percent
+	tables int // that get a row for each that the statement counts
+	sql    string
+}
+
+// trafficSteps are what a transaction consists of.
+var trafficSteps = [...]trafficStep{
+	{30, 1, `INSERT INTO events (customer_id, kind, payload, address, took)
 		SELECT 1 + (g::bigint * 7919 + $2::bigint) % greatest($3::bigint / 10, 1), 'view', jsonb_build_object('page', '/products/' || g, 'live', true), '10.0.0.1',
 			g * interval '1 millisecond' FROM generate_series(1, $1::int) g`},
-	{24, `WITH placed AS (
+	{24, 3, `WITH placed AS (
 			INSERT INTO orders (customer_id, total, note) SELECT 1 + (g::bigint * 104729 + $2::bigint) % greatest($3::bigint / 10, 1), g + 0.99, 'live'
 			FROM generate_series(1, greatest($1::int / 3, 1)) g RETURNING id, total
 		), lines AS (
 			INSERT INTO order_items SELECT id, 0, md5('p' || 1 + id % greatest($3::bigint / 100, 1))::uuid, 1 + id % 4, total FROM placed
 		)
 		INSERT INTO payments (order_id, method, amount, captured_at) SELECT id, 'card', total, now() FROM placed`},
-	{20, `UPDATE customers SET balance = balance + 0.01, tags = ARRAY['live', 'seen ' || $2::bigint], preferences = coalesce(preferences, '{}') || '{"live": true}'
+	{20, 1, `UPDATE customers SET balance = balance + 0.01, tags = ARRAY['live', 'seen ' || $2::bigint], preferences = coalesce(preferences, '{}') || '{"live": true}'
 		WHERE id IN (SELECT id FROM customers WHERE id IN (SELECT 1 + (g::bigint * 15485863 + $2::bigint) % greatest($3::bigint / 10, 1) FROM generate_series(1, $1::int) g)
 			FOR UPDATE SKIP LOCKED)`},
-	{16, `UPDATE orders SET status = (enum_range(NULL::order_status))[1 + ($2::bigint + id) % 5], shipped_at = now()
+	{16, 1, `UPDATE orders SET status = (enum_range(NULL::order_status))[1 + ($2::bigint + id) % 5], shipped_at = now()
 		WHERE id IN (SELECT id FROM orders WHERE id IN (SELECT 1 + (g::bigint * 32452843 + $2::bigint) % greatest($3::bigint / 5, 1) FROM generate_series(1, $1::int) g)
 			FOR UPDATE SKIP LOCKED)`},
-	{6, `DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT $1::int FOR UPDATE SKIP LOCKED) AND $2::bigint >= 0 AND $3::bigint >= 0`},
-	{4, `UPDATE addresses a SET kind = 'work', street = 'Moved to ' || $2::bigint || ' New Street' WHERE (customer_id, kind) IN (
+	{6, 1, `DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT $1::int FOR UPDATE SKIP LOCKED) AND $2::bigint >= 0 AND $3::bigint >= 0`},
+	{4, 1, `UPDATE addresses a SET kind = 'work', street = 'Moved to ' || $2::bigint || ' New Street' WHERE (customer_id, kind) IN (
 			SELECT customer_id, kind FROM addresses b WHERE kind = 'shipping'
 				AND customer_id IN (SELECT 1 + (g::bigint * 49979687 + $2::bigint) % greatest($3::bigint / 20, 1) FROM generate_series(1, $1::int) g)
 				AND NOT EXISTS (SELECT FROM addresses c WHERE c.customer_id = b.customer_id AND c.kind = 'work')

@@ -53,21 +53,6 @@ func (e *ends) noSecrets(t testing.TB, seen string) {
 	}
 }
 
-// failures returns what failed of a pipe and its tables, as one text.
-func failures(d api.PipeDetail) string {
-	var texts []string
-	add := func(f *api.Failure) {
-		if f != nil {
-			texts = append(texts, f.Reason+" | "+f.Fix)
-		}
-	}
-	add(d.Failure)
-	for _, t := range d.Tables {
-		add(t.Failure)
-	}
-	return strings.Join(texts, "\n")
-}
-
 func degraded(d api.PipeDetail) string {
 	var texts []string
 	for _, x := range d.Degraded {

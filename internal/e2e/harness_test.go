@@ -50,6 +50,7 @@ type ends struct {
 	postgresDSN, clickHouseDSN string
 	postgres                   *pgx.Conn
 	clickHouse                 driver.Conn
+	pipe                       *pipe // the latest that was started
 }
 
 func newEnds(t testing.TB) *ends {
@@ -106,7 +107,8 @@ func (e *ends) compare(ctx context.Context, table string, o verify.Options) (ver
 	return verify.Compare(ctx, e.postgres, e.clickHouse, pair, o)
 }
 
-// equal waits until every table holds the same rows at both ends.
+// equal waits until every table holds the same rows at both ends. It gives up
+// when the pipe has failed.
 func (e *ends) equal(t testing.TB, o verify.Options, tables ...string) {
 	t.Helper()
 	var last []string
@@ -123,6 +125,11 @@ func (e *ends) equal(t testing.TB, o verify.Options, tables ...string) {
 		}
 		if len(last) == 0 {
 			return
+		}
+		if e.pipe != nil {
+			if d, err := e.pipe.status(); err == nil && failures(d) != "" {
+				t.Fatalf("the pipe has failed: %s", failures(d))
+			}
 		}
 		if late || t.Context().Err() != nil {
 			t.Fatalf("after %s the ends are not the same:\n%s", patience, strings.Join(last, "\n"))
@@ -223,6 +230,7 @@ func (e *ends) start(t testing.TB, o pipeOptions) *pipe {
 	if p.stream, err = builder.Build(); err != nil {
 		t.Fatal(err)
 	}
+	e.pipe = p
 	go func() {
 		defer close(p.done)
 		if err := p.stream.Run(context.Background()); err != nil {
@@ -296,6 +304,9 @@ func (p *pipe) until(what string, cond func(api.PipeDetail) bool) api.PipeDetail
 			return false, err
 		}
 		if !cond(detail) {
+			if f := failures(detail); f != "" {
+				p.t.Fatalf("waiting until %s: the pipe has failed: %s", what, f)
+			}
 			return false, fmt.Errorf("it is %s, failure %+v, degraded %+v", detail.Phase, detail.Failure, detail.Degraded)
 		}
 		return true, nil
@@ -306,6 +317,21 @@ func (p *pipe) until(what string, cond func(api.PipeDetail) bool) api.PipeDetail
 func (p *pipe) running() {
 	p.t.Helper()
 	p.until("the pipe streams", func(d api.PipeDetail) bool { return d.Phase == string(lifecycle.Running) })
+}
+
+// failures returns what failed of a pipe and its tables, as one text.
+func failures(d api.PipeDetail) string {
+	var texts []string
+	add := func(f *api.Failure) {
+		if f != nil {
+			texts = append(texts, f.Reason+" | "+f.Fix)
+		}
+	}
+	add(d.Failure)
+	for _, t := range d.Tables {
+		add(t.Failure)
+	}
+	return strings.Join(texts, "\n")
 }
 
 // logged is a log that can be read while it is written.
