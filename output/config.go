@@ -1,7 +1,6 @@
 package output
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -206,9 +205,6 @@ func parseTable(parsed *service.ParsedConfig) (t tableConfig, err error) {
 	if parsed.Contains(fieldTableOrderBy) {
 		if t.orderBy, err = parsed.FieldStringList(fieldTableOrderBy); err != nil {
 			return t, err
-		}
-		if len(t.orderBy) == 0 {
-			return t, errors.New("order_by: must name at least one column")
 		}
 	}
 	if parsed.Contains(fieldTablePartitionBy) {

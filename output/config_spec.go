@@ -68,7 +68,9 @@ until it succeeds. What does not pass by itself fails the messages of that table
 				Default(map[string]any{}).
 				Example(map[string]any{"insert_quorum": 2}).
 				Advanced(),
-		)
+		).
+		// Here and not at the field: a rule of a map is asked about each of its values.
+		LintRule(`root = this.tables.or({}).keys().filter(name -> !name.contains(".")).map_each(name -> "tables: %q must be the name of a source table with its schema, such as public.%s".format(name, name))`)
 }
 
 func connectionFields() []*service.ConfigField {
@@ -110,7 +112,6 @@ func tableFields() []*service.ConfigField {
 					"types":    map[string]any{"amount": "Decimal(38, 9)", "client": "IPv6"},
 				},
 			}).
-			LintRule(`root = this.keys().filter(name -> !name.contains(".")).map_each(name -> "tables: %q must be the name of a source table with its schema, such as public.%s".format(name, name))`).
 			Advanced(),
 		service.NewBoolField(fieldNullable).
 			Description("Whether a column that may be NULL at the source is `Nullable` here. With `false` NULL becomes the type's default, such as 0 or an empty string, which cannot be told from the value.").

@@ -61,7 +61,7 @@ func (o *Output) plan(batch service.MessageBatch) ([]*tablePlan, *failures) {
 		err := p.settleRows(batch)
 		if err != nil {
 			err = fmt.Errorf("table %s: %w", p.name, err)
-			o.observer.Error(classValue)
+			o.observer.Error(errorClass(err))
 			failed.add(p, err)
 		} else if len(p.steps) > 0 {
 			ready = append(ready, p)

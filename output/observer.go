@@ -102,9 +102,13 @@ func explain(table string, err error) error {
 		return nil
 	}
 	var (
+		explained    *change.Failure
 		failure      *insert.Error
 		incompatible *ddl.IncompatibleError
 	)
+	if errors.As(err, &explained) {
+		return err
+	}
 	f := &change.Failure{Class: errorClass(err), Table: table, Reason: err.Error(), Err: err}
 	switch {
 	case errors.As(err, &failure):
@@ -124,10 +128,13 @@ func explain(table string, err error) error {
 // errorClass sorts an error for the metric.
 func errorClass(err error) string {
 	var (
+		explained    *change.Failure
 		failure      *insert.Error
 		incompatible *ddl.IncompatibleError
 	)
 	switch {
+	case errors.As(err, &explained):
+		return explained.Class
 	case errors.As(err, &failure):
 		return string(failure.Class)
 	case errors.As(err, &incompatible):

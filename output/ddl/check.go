@@ -138,8 +138,9 @@ func (t *Target) columnProblem(table *change.Table, c change.Column, e *Existing
 		note = " (a column of the sorting key cannot be altered: RENAME the table away and have it created anew, or resync it)"
 	}
 	if err := encode.Check(c, existing.Type); err != nil {
-		// Check does not know the table.
-		return strings.Replace(err.Error(), "ALTER TABLE …", alter, 1) + note
+		// Check knows neither the table nor which columns are to be Nullable: what it advises is replaced.
+		mismatch, _, _ := strings.Cut(err.Error(), "; run ALTER TABLE")
+		return fmt.Sprintf("%s: run %s MODIFY COLUMN %s %s, or name a type that fits what is there under `types`%s", mismatch, alter, Quote(c.Name), want, note)
 	}
 	if t.losesNull(table, c, existing) {
 		return fmt.Sprintf("column %q of type %s may be NULL at the source, which %s would turn into a value: run %s MODIFY COLUMN %s %s, or set `nullable: false` to have that%s",
