@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"maps"
+	"slices"
 )
 
 // A stored state is one header line and one JSON object. The header makes a
@@ -24,9 +26,19 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("the stored state of pipe %q cannot be used: %s; restore it from a copy, or remove it to begin again with a new slot and a full load", e.Pipe, e.Reason)
 }
 
-// encode writes a state for a Store.
-func encode(s *State) ([]byte, error) {
-	body, err := json.Marshal(s)
+// encoder writes states for a Store. It keeps what it wrote of each table: a
+// pipe may have thousands, and a finished chunk changes one.
+type encoder struct {
+	tables map[string]encodedTable
+}
+
+type encodedTable struct {
+	state *TableState
+	json  []byte
+}
+
+func (e *encoder) encode(s *State) ([]byte, error) {
+	body, err := e.body(s)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the state of pipe %q: %w", s.Pipe, err)
 	}
@@ -36,6 +48,48 @@ func encode(s *State) ([]byte, error) {
 	out = append(out, '\n')
 	out = append(out, body...)
 	return append(out, '\n'), nil
+}
+
+// body writes what json.Marshal would. Tables are the last field of a State, so
+// that what is known of them can take the place of null.
+func (e *encoder) body(s *State) ([]byte, error) {
+	bare := *s
+	bare.Tables = nil
+	body, err := json.Marshal(&bare)
+	if err != nil {
+		return nil, err
+	}
+	body = append(bytes.TrimSuffix(body, []byte("null}")), '{')
+	tables := make(map[string]encodedTable, len(s.Tables))
+	for i, name := range slices.Sorted(maps.Keys(s.Tables)) {
+		table, err := e.table(name, s.Tables[name])
+		if err != nil {
+			return nil, err
+		}
+		tables[name] = table
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, table.json...)
+	}
+	e.tables = tables
+	return append(body, "}}"...), nil
+}
+
+// table returns one table as `"name":{…}`.
+func (e *encoder) table(name string, t *TableState) (encodedTable, error) {
+	if known, ok := e.tables[name]; ok && known.state.same(t) {
+		return known, nil
+	}
+	key, err := json.Marshal(name)
+	if err != nil {
+		return encodedTable{}, err
+	}
+	value, err := json.Marshal(t)
+	if err != nil {
+		return encodedTable{}, fmt.Errorf("table %s: %w", name, err)
+	}
+	return encodedTable{state: t, json: append(append(key, ':'), value...)}, nil
 }
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

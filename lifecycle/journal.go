@@ -25,6 +25,7 @@ type journal struct {
 	store Store
 	// committed is called with each state that has become durable, in order.
 	committed func(prev *State, c *commit)
+	encoder   encoder // of whoever saves
 
 	mu      sync.Mutex
 	current *State        // durable
@@ -139,7 +140,7 @@ func (c *commit) settle(err error) {
 }
 
 func (j *journal) write(s *State) error {
-	stored, err := encode(s)
+	stored, err := j.encoder.encode(s)
 	if err != nil {
 		return err
 	}

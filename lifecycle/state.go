@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -41,10 +42,10 @@ type State struct {
 	Resync      []string `json:"resync,omitempty"`
 	ResyncWhole bool     `json:"resync_whole,omitempty"`
 
-	// Tables by "schema.name".
-	Tables map[string]*TableState `json:"tables"`
-
 	UpdatedAt time.Time `json:"updated_at"`
+
+	// Tables by "schema.name". The last field: see encoder.
+	Tables map[string]*TableState `json:"tables"`
 }
 
 // SlotIdentity tells a replication slot from another of the same name: progress
@@ -153,6 +154,18 @@ func (t *TableState) clone() *TableState {
 		c.Load.Parts[i].Done = slices.Clone(c.Load.Parts[i].Done)
 	}
 	return &c
+}
+
+// same says whether two states of a table are equal. It may err towards no.
+func (t *TableState) same(o *TableState) bool {
+	return t.Phase == o.Phase && t.Load.Rows == o.Load.Rows && t.Load.Complete == o.Load.Complete &&
+		reflect.ValueOf(t.Definition).UnsafePointer() == reflect.ValueOf(o.Definition).UnsafePointer() &&
+		(t.Failure == o.Failure || t.Failure != nil && o.Failure != nil && *t.Failure == *o.Failure) &&
+		slices.EqualFunc(t.Load.Parts, o.Load.Parts, LoadPart.same)
+}
+
+func (l LoadPart) same(o LoadPart) bool {
+	return l.Relation == o.Relation && l.Blocks == o.Blocks && l.ChunkBlocks == o.ChunkBlocks && slices.Equal(l.Done, o.Done)
 }
 
 func (f *Failure) clone() *Failure {

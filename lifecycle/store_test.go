@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -124,7 +125,7 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newState(Options{Name: "shop"})
 			tc.spoil(s)
-			stored, err := encode(s)
+			stored, err := (&encoder{}).encode(s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,6 +135,54 @@ func TestImpossibleStatesAreRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestEncoderWritesWhatJSONWould: what it remembers of tables must never be old.
+func TestEncoderWritesWhatJSONWould(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := &encoder{}
+		s := newState(Options{Name: "shop"})
+		names := rapid.SampledFrom([]string{"public.a", "public.b", `odd."na<me`})
+		t.Repeat(map[string]func(*rapid.T){
+			"remove": func(t *rapid.T) { delete(s.Tables, names.Draw(t, "table")) },
+			"change": func(t *rapid.T) {
+				s = s.clone()
+				name := names.Draw(t, "table")
+				table := s.Tables[name]
+				if table == nil {
+					table = &TableState{Phase: TablePending, Load: Load{Parts: []LoadPart{{Relation: name}}}}
+					s.Tables[name] = table
+				}
+				switch rapid.IntRange(0, 5).Draw(t, "field") {
+				case 0:
+					table.Phase = rapid.SampledFrom(TablePhases()).Draw(t, "phase")
+				case 1:
+					table.Load.Parts[0].Done.Add(rapid.Uint32Range(0, 9).Draw(t, "chunk"))
+				case 2:
+					table.Definition = map[string]any{"version": rapid.String().Draw(t, "version")}
+				case 3:
+					table.Failure = &Failure{Reason: rapid.String().Draw(t, "reason")}
+				case 4:
+					table.Load.Rows++
+				case 5:
+					table.Load.Complete = !table.Load.Complete
+				}
+			},
+			"": func(t *rapid.T) {
+				got, err := e.body(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := json.Marshal(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(got) != string(want) {
+					t.Fatalf("got\n%s\nwant\n%s", got, want)
+				}
+			},
+		})
+	})
 }
 
 func TestNewerFormatIsRefused(t *testing.T) {

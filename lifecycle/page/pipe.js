@@ -4,6 +4,7 @@ class PipeView {
   constructor(name, command) {
     this.name = name;
     this.pill = el("span", { class: "pill" });
+    this.degraded = el("span", { class: "pill degraded" }, "degraded");
     this.since = el("span", { class: "for" });
     this.buttons = {
       pause: el("button", { onclick: () => command(this, "pause") }, "Pause"),
@@ -24,7 +25,7 @@ class PipeView {
     };
     this.tables = new Tables((table) => command(this, "resync", table));
     this.root = el("article", { class: "card pipe", "aria-label": "Pipe " + name },
-      el("div", { class: "head" }, el("h2", null, name), this.pill, this.since, el("div", { class: "actions" }, ...Object.values(this.buttons))),
+      el("div", { class: "head" }, el("h2", null, name), this.pill, this.degraded, this.since, el("div", { class: "actions" }, ...Object.values(this.buttons))),
       this.says, this.banners, this.course, this.overall.root,
       el("div", { class: "tiles" }, ...Object.values(this.sparks).map((s) => s.root)), this.tables.root);
   }
@@ -34,6 +35,7 @@ class PipeView {
     this.model = model;
     this.pill.className = "pill " + s.phase;
     put(this.pill, s.phase);
+    this.degraded.hidden = !s.degraded.length;
     put(this.says, says(s));
     for (const [name, button] of Object.entries(this.buttons)) {
       button.hidden = !s.commands.includes(name);

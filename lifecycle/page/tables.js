@@ -2,6 +2,13 @@
 
 const mostRows = 200; // a page of thousands of rows helps nobody: search finds the rest
 
+// A table of a pipe that rests is loaded, but nothing of it runs.
+const resting = ["pausing", "paused", "completed", "failed"];
+
+function tablePhase(phase, status) {
+  return phase === "running" && resting.includes(status.phase) ? "loaded" : phase;
+}
+
 const rank = { failed: 0, snapshot: 1, resync: 1, pending: 2, running: 3, removed: 4 };
 
 function isLoading(t) {
@@ -24,10 +31,10 @@ class TableRow {
     this.root = el("div", { class: "row" }, this.name, el("div", { class: "phase" }, this.pill), this.load, this.rows, this.changes, this.button, this.why);
   }
 
-  show(t, resyncable) {
-    const phase = t.resync && t.phase !== "resync" ? "resync" : t.phase;
-    this.pill.className = "pill slim " + phase;
-    put(this.pill, t.resync && t.phase !== "resync" ? "resync asked" : t.phase);
+  show(t, status, resyncable) {
+    const asked = t.resync && t.phase !== "resync", phase = tablePhase(t.phase, status);
+    this.pill.className = "pill slim " + (asked ? "resync" : phase);
+    put(this.pill, asked ? "resync asked" : phase);
     const loading = isLoading(t);
     if (loading) {
       const done = Math.min(100, (100 * t.chunks_done) / t.chunks_total);
@@ -70,13 +77,13 @@ class Tables {
     this.search.hidden = all.length < 12;
     const shown = all.filter((t) => t.name.toLowerCase().includes(wanted))
       .sort((a, b) => (rank[a.phase] ?? 9) - (rank[b.phase] ?? 9) || (a.name < b.name ? -1 : 1));
-    const parts = Object.entries(status.table_count).sort((a, b) => rank[a[0]] - rank[b[0]]).map(([p, n]) => `${n} ${p}`);
+    const parts = Object.entries(status.table_count).sort((a, b) => rank[a[0]] - rank[b[0]]).map(([p, n]) => `${n} ${tablePhase(p, status)}`);
     put(this.count, parts.join(" · "));
     const resyncable = status.commands.includes("resync"), keep = new Set();
     shown.slice(0, mostRows).forEach((t, i) => {
       let row = this.rows.get(t.name);
       if (!row) this.rows.set(t.name, (row = new TableRow(t.name, this.resync)));
-      row.show(t, resyncable);
+      row.show(t, status, resyncable);
       keep.add(t.name);
       if (this.list.children[i] !== row.root) this.list.insertBefore(row.root, this.list.children[i] || null);
     });

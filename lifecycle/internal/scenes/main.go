@@ -66,6 +66,7 @@ func run(ctx context.Context, port int, token string) error {
 // scene is a pipe and the work it pretends to do.
 type scene struct {
 	*lifecycle.Pipe
+	host   *lifecycle.Host
 	name   string
 	tables []string
 	lsn    uint64
@@ -77,7 +78,7 @@ func open(ctx context.Context, host *lifecycle.Host, pipe, name, address, token 
 	if err != nil {
 		return nil, err
 	}
-	s := &scene{Pipe: p, name: name, lsn: 0x1_8F3A_0000, since: time.Now()}
+	s := &scene{Pipe: p, host: host, name: name, lsn: 0x1_8F3A_0000, since: time.Now()}
 	s.tables = []string{"public.orders", "public.order_items", "public.customers", "public.products", "public.inventory_movements", "billing.invoices", "billing.payments"}
 	switch name {
 	case "hostile":
@@ -196,7 +197,7 @@ func (s *scene) plan(ctx context.Context, phase lifecycle.Phase) error {
 func (s *scene) paint() {
 	switch s.name {
 	case "degraded":
-		s.Degrade(errors.New("connecting to clickhouse at ch-1.internal:9000: dial tcp 10.0.3.7:9000: connect: connection refused"))
+		s.host.Output("").Degraded(errors.New("connecting to clickhouse at ch-1.internal:9000: dial tcp 10.0.3.7:9000: connect: connection refused"))
 	case "resync":
 		for i, name := range []string{"public.orders", "billing.invoices"} {
 			s.Table(name).SetPhase(lifecycle.TableResync)
