@@ -2,6 +2,7 @@ package pgvalue
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/penstock/penstock/internal/change"
@@ -47,7 +48,8 @@ func (r *ArrayReader) LowerBoundOne() bool {
 }
 
 // Next returns the next element, ok false behind the last one and on error. A
-// binary array has binary elements. elem is valid until the next call.
+// binary array has binary elements. elem is nil for NULL, and valid until the next
+// call.
 func (r *ArrayReader) Next() (elem []byte, null, ok bool) {
 	if r.left == 0 || r.err != nil {
 		return nil, false, false
@@ -73,8 +75,9 @@ func (r *ArrayReader) shape(size, bytesPerElement int) error {
 		if d == 0 {
 			total = 1
 		}
-		if r.length[d] < 0 {
-			return fmt.Errorf("%w: array of negative length", ErrMalformed)
+		// As ArrayCheckBounds of the server: no index may overflow.
+		if r.length[d] < 0 || int64(r.lower[d])+int64(r.length[d]) > math.MaxInt32 {
+			return fmt.Errorf("%w: bounds of an array", ErrMalformed)
 		}
 		total *= int64(r.length[d])
 		if total > int64(size/bytesPerElement) {

@@ -43,8 +43,9 @@ func (r *ArrayReader) nextBinary() (elem []byte, null, ok bool) {
 	}
 	length := binary.BigEndian.Uint32(r.rest)
 	r.rest = r.rest[4:]
-	if length == math.MaxUint32 { // -1
-		length, null = 0, true
+	null = length == math.MaxUint32 // -1
+	if null {
+		length = 0
 	}
 	if uint64(length) > uint64(len(r.rest)) {
 		return r.fail("an element is cut short")
@@ -54,7 +55,10 @@ func (r *ArrayReader) nextBinary() (elem []byte, null, ok bool) {
 	if r.left == 0 && len(r.rest) > 0 {
 		return r.fail("bytes behind the last element")
 	}
-	return elem, null, true
+	if null {
+		return nil, true, true
+	}
+	return elem, false, true
 }
 
 func (r *ArrayReader) fail(what string) (elem []byte, null, ok bool) {
@@ -230,7 +234,10 @@ func (r *ArrayReader) nextText() (elem []byte, null, ok bool) {
 		return r.fail("an element does not end")
 	}
 	r.rest = r.rest[at:]
-	return elem, null, true
+	if null {
+		return nil, true, true
+	}
+	return elem, false, true
 }
 
 // element reads one element at b[at:]. What has no backslash is returned in

@@ -71,7 +71,11 @@ func appendFloatValue(dst []byte, t *change.Type, f family, v float64) ([]byte, 
 		return appendMoneyText(dst, strconv.FormatFloat(v, 'f', -1, 64), t.MoneyDigits)
 	case real, double:
 		return appendFloat(dst, v, floatSize(f, v)), nil
-	case numeric, xid8, smallint, integer, bigint, objectID:
+	case smallint, integer, bigint, objectID:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<63 {
+			return strconv.AppendInt(dst, int64(v), 10), nil
+		}
+	case numeric, xid8:
 		if finite {
 			return strconv.AppendFloat(dst, v, 'f', -1, 64), nil
 		}

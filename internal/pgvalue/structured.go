@@ -1,6 +1,7 @@
 package pgvalue
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -94,17 +95,48 @@ func structuredBinary(t *change.Type, value []byte) (any, error) {
 	case character, jsonText:
 		return string(value), nil
 	case timestamp, timestamptz:
-		text, err := textOf(t, value)
-		return rfc3339(text, f == timestamptz), err
+		return structuredTimestamp(int64(be.Uint64(value)), f == timestamptz)
 	}
 	return textOf(t, value)
 }
 
-// textOf is AppendText into a string.
+// textOf is AppendText into a string. Only arrays need a buffer on the heap.
 func textOf(t *change.Type, value []byte) (string, error) {
 	var buffer [64]byte
-	text, err := appendText(buffer[:0], t, value)
+	var text []byte
+	var err error
+	switch f := familyOf(t); {
+	case fixedSize(f) > 0:
+		text, err = appendFixed(buffer[:0], t, f, value)
+	case f == numeric:
+		text, err = appendNumeric(buffer[:0], value)
+	case f == jsonb:
+		text, err = jsonbText(value)
+	default:
+		text, err = appendText(nil, t, value)
+	}
 	return string(text), err
+}
+
+// structuredTimestamp is [rfc3339] of a timestamp's text.
+func structuredTimestamp(micros int64, zone bool) (any, error) {
+	var buffer [64]byte
+	text, err := appendTimestamp(buffer[:0], micros, zone)
+	if err != nil {
+		return nil, err
+	}
+	clock := text
+	if zone {
+		clock = bytes.TrimSuffix(text, []byte("+00"))
+	}
+	if !plainTimestamp(clock, ' ') {
+		return string(text), nil
+	}
+	clock[10] = 'T'
+	if zone {
+		clock = append(clock, 'Z')
+	}
+	return string(clock), nil
 }
 
 func structuredText(t *change.Type, value []byte) (any, error) {

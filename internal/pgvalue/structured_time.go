@@ -2,7 +2,6 @@ package pgvalue
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ func rfc3339(text string, zone bool) string {
 
 // plainTimestamp says whether text is "2006-01-02 15:04:05" with a fraction of
 // up to six digits or none, where separator stands between date and time.
-func plainTimestamp(text string, separator byte) bool {
+func plainTimestamp[T string | []byte](text T, separator byte) bool {
 	const layout = "0000-00-00 00:00:00"
 	if len(text) < len(layout) || text[10] != separator {
 		return false
@@ -44,7 +43,7 @@ func plainTimestamp(text string, separator byte) bool {
 		}
 	}
 	fraction := text[len(layout):]
-	if fraction == "" {
+	if len(fraction) == 0 {
 		return true
 	}
 	if fraction[0] != '.' || len(fraction) < 2 || len(fraction) > 7 {
@@ -97,12 +96,12 @@ func parseVector(text string) (any, error) {
 	if !ok || !closed {
 		return nil, fmt.Errorf("%w: vector without brackets", ErrMalformed)
 	}
-	list := []any{}
-	for body != "" {
+	var list []any
+	for more := true; more; {
 		var elem string
-		elem, body, _ = strings.Cut(body, ",")
+		elem, body, more = strings.Cut(body, ",")
 		v, err := strconv.ParseFloat(strings.TrimSpace(elem), 64)
-		if err != nil || math.IsNaN(v) {
+		if err != nil {
 			return nil, fmt.Errorf("%w: element %q of a vector", ErrMalformed, elem)
 		}
 		list = append(list, structuredFloat(v))

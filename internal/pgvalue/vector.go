@@ -18,8 +18,8 @@ func vectorElements(f family, value []byte) (elements []byte, size int, err erro
 		return nil, 0, sized(value, 4)
 	}
 	n := int(binary.BigEndian.Uint16(value))
-	if err := sized(value[4:], n*size); err != nil {
-		return nil, 0, fmt.Errorf("%d dimensions: %w", n, err)
+	if err := sized(value[4:], n*size); err != nil || n == 0 {
+		return nil, 0, fmt.Errorf("%w: vector of %d dimensions in %d bytes", ErrMalformed, n, len(value))
 	}
 	return value[4:], size, nil
 }
