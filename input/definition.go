@@ -37,7 +37,7 @@ func (s *definitions) unknown(ctx context.Context, sent *pgoutput.Relation, lsn 
 		return nil, nil, nil
 	}
 	selection := s.config.selection
-	selection.Include = []string{catalog.Literally(sent.Namespace, sent.Name)}
+	selection.Include = []string{catalog.Literal(sent.Namespace + "." + sent.Name)}
 	tables, err := catalog.Tables(ctx, s.conn, s.server, &selection, nil, true)
 	if err != nil {
 		return nil, nil, err

@@ -29,7 +29,14 @@ type driver struct {
 	// needText says that some column of the stream has no binary format that
 	// we read.
 	needText bool
+	// reconciled says that state and configuration have the same tables.
+	reconciled bool
+	// skipped are globs of new tables that cannot be replicated.
+	skipped []string
 }
+
+// errInterrupted says that a command called for other work.
+var errInterrupted = errors.New("interrupted by a command")
 
 func newDriver(c *config, pipe *lifecycle.Pipe, out *outbox, log *service.Logger) *driver {
 	return &driver{config: c, pipe: pipe, outbox: out, log: log}
@@ -66,8 +73,8 @@ func (d *driver) run(ctx context.Context) {
 			pause.Reset()
 			continue
 		}
-		if d.pipe.Phase() != phase {
-			continue // a command interrupted what was going on
+		if d.pipe.Phase() != phase || errors.Is(err, errInterrupted) {
+			continue
 		}
 		var failure *change.Failure
 		if errors.As(catalog.Explain(err), &failure) {
@@ -94,29 +101,34 @@ func (d *driver) live(ctx context.Context, phase lifecycle.Phase, changed <-chan
 		return d.setup(work)
 	case lifecycle.Snapshot:
 		return d.snapshot(ctx, work)
-	case lifecycle.Running:
-		return d.stream(work)
+	case lifecycle.Running, lifecycle.Resync:
+		return d.follow(ctx, work, phase)
 	case lifecycle.Pausing:
 		if err := d.outbox.empty(work); err != nil {
 			return err
 		}
 		return d.pipe.To(ctx, lifecycle.Paused)
+	case lifecycle.Failed:
+		if len(d.pipe.ResyncWanted()) > 0 {
+			return d.pipe.To(ctx, lifecycle.Resync)
+		}
 	case lifecycle.Completed:
 		d.outbox.end()
 	}
-	// Paused, failed and completed pipes wait for a command.
+	// Paused and failed pipes wait for a command, a completed one for the end.
 	wait(ctx, 0, changed)
 	return nil
 }
 
-// during returns a context that ends when the pipe leaves the phase.
+// during returns a context that ends when the pipe leaves the phase, and when a
+// resync is asked for that another phase is for.
 func (d *driver) during(ctx context.Context, phase lifecycle.Phase) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
 		for {
 			changed := d.pipe.Changed()
-			if d.pipe.Phase() != phase {
+			if d.pipe.Phase() != phase || phase == lifecycle.Running && len(d.pipe.ResyncWanted()) > 0 {
 				return
 			}
 			select {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/penstock/penstock/input/catalog"
 	"github.com/penstock/penstock/input/stream"
@@ -26,20 +27,44 @@ const maxDeliveryBytes = 16 << 20
 // so the stream has to be asked for text.
 var errNeedText = errors.New("a column needs the text format")
 
-// stream follows the slot until work ends.
-func (d *driver) stream(work context.Context) error {
+// follow streams from the slot until work ends, and loads beside it what is not
+// loaded: tables that came into the configuration, and those of a resync.
+func (d *driver) follow(ctx, work context.Context, phase lifecycle.Phase) error {
 	conn, err := d.config.source.Connect(work)
 	if err != nil {
 		return err
 	}
 	defer closeSession(conn)
+	if phase == lifecycle.Running && len(d.pipe.ResyncWanted()) > 0 {
+		return d.pipe.To(ctx, lifecycle.Resync)
+	}
+	if phase == lifecycle.Resync {
+		if err := d.renew(work, conn); err != nil {
+			return err
+		}
+	}
 	if err := d.checkStream(work, conn); err != nil {
+		return err
+	}
+	if err := d.reconcile(work, conn); err != nil {
 		return err
 	}
 	definitions, err := newDefinitions(d, conn)
 	if err != nil {
 		return err
 	}
+	group, following := errgroup.WithContext(work)
+	group.Go(func() error { return d.stream(following, definitions) })
+	group.Go(func() error { return d.loadBeside(ctx, following, phase) })
+	err = group.Wait()
+	if err == nil && work.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// stream follows the slot until work ends.
+func (d *driver) stream(work context.Context, definitions *definitions) error {
 	replication, err := d.config.source.ConnectReplication(work)
 	if err != nil {
 		return err
@@ -58,7 +83,7 @@ func (d *driver) stream(work context.Context) error {
 	err = reader.Run(work)
 	if errors.Is(err, errNeedText) {
 		d.needText = true
-		return nil
+		return errInterrupted
 	}
 	return d.explainStream(err)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/penstock/penstock/input/catalog"
 	"github.com/penstock/penstock/input/snapshot"
 	"github.com/penstock/penstock/input/stream"
 	"github.com/penstock/penstock/internal/change"
@@ -36,11 +37,11 @@ func (d *driver) snapshot(ctx, work context.Context) error {
 		return err
 	}
 	defer anchor.Close()
-	if err := d.plan(work, conn); err != nil {
+	if err := d.plan(work, conn, d.tables, false); err != nil {
 		return err
 	}
 	d.pipe.Healthy()
-	if err := d.load(ctx, work, anchor); err != nil {
+	if err := d.load(ctx, work, anchor, d.tables); err != nil {
 		return err
 	}
 	next := lifecycle.Running
@@ -80,12 +81,13 @@ func (d *driver) anchor(ctx context.Context, conn *pgx.Conn) (*snapshot.Anchor, 
 	return snapshot.Export(ctx, d.config.source)
 }
 
-// plan cuts the tables that have no plan yet into chunks.
-func (d *driver) plan(ctx context.Context, conn *pgx.Conn) error {
+// plan cuts tables into chunks: those that have no plan yet, or all of them
+// anew.
+func (d *driver) plan(ctx context.Context, conn *pgx.Conn, tables []*catalog.Table, anew bool) error {
 	state := d.pipe.State()
 	plans := map[string][]lifecycle.LoadPart{}
-	for _, t := range d.tables {
-		if known := state.Tables[t.String()]; known != nil && len(known.Load.Parts) > 0 {
+	for _, t := range tables {
+		if known := state.Tables[t.String()]; !anew && known != nil && len(known.Load.Parts) > 0 {
 			continue
 		}
 		parts, err := snapshot.Plan(ctx, conn, d.server, t, d.config.chunkRows)
@@ -95,16 +97,19 @@ func (d *driver) plan(ctx context.Context, conn *pgx.Conn) error {
 		plans[t.String()] = parts
 	}
 	return d.pipe.Update(ctx, func(s *lifecycle.State) error {
-		for _, t := range d.tables {
+		for _, t := range tables {
 			known := s.Tables[t.String()]
-			if known == nil {
+			if known == nil || anew {
 				known = &lifecycle.TableState{Definition: t.Describe()}
 				s.Tables[t.String()] = known
 			}
 			if parts, planned := plans[t.String()]; planned {
 				known.Load = lifecycle.Load{Parts: parts}
 			}
-			if !known.Load.Complete {
+			switch {
+			case anew:
+				known.Phase = lifecycle.TableResync
+			case !known.Load.Complete:
 				known.Phase = lifecycle.TableSnapshot
 			}
 			finishTable(known)
@@ -114,10 +119,10 @@ func (d *driver) plan(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // load copies the chunks that are not done, and returns when all are.
-func (d *driver) load(ctx, work context.Context, anchor *snapshot.Anchor) error {
+func (d *driver) load(ctx, work context.Context, anchor *snapshot.Anchor, tables []*catalog.Table) error {
 	state := d.pipe.State()
 	var chunks []snapshot.Chunk
-	for _, t := range d.tables {
+	for _, t := range tables {
 		chunks = append(chunks, snapshot.Unfinished(t, state.Tables[t.String()].Load.Parts)...)
 	}
 	if len(chunks) == 0 {
@@ -274,9 +279,14 @@ func rejected(work context.Context) <-chan struct{} {
 	return work.Done()
 }
 
-// finishTable moves a table on when its last chunk is done.
+// finishTable moves a table on when its last chunk is done. One that is loaded
+// anew waits to be swapped in.
 func finishTable(t *lifecycle.TableState) {
-	if done, total := t.Load.Chunks(); done == total {
-		t.Load.Complete, t.Phase = true, lifecycle.TableRunning
+	if done, total := t.Load.Chunks(); done != total {
+		return
+	}
+	t.Load.Complete = true
+	if t.Phase != lifecycle.TableResync {
+		t.Phase = lifecycle.TableRunning
 	}
 }

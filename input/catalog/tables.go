@@ -119,9 +119,9 @@ func Tables(ctx context.Context, conn *pgx.Conn, server *Server, selection *Sele
 	return tables, nil
 }
 
-// Literally returns the glob that matches one table only.
-func Literally(schema, table string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(schema + "." + table)
+// Literal returns the glob that matches one table only, schema.table.
+func Literal(table string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(table)
 }
 
 func nothingSelected(selection *Selection, candidates int) error {
