@@ -26,22 +26,25 @@ type array struct {
 	bytes  []byte
 	format change.CellKind
 	ends   []int // of each row's elements in cells
+	first  int   // the row that ends begins with
 
 	scratch []byte // of the text reader
 }
 
-func newArray(s *site, elements encoder, dimensions int) encoder {
-	return &array{site: s, elements: elements, levels: make([]proto.ColUInt64, dimensions), marked: make([]int, dimensions)}
+func newArray(s, element *site, elements encoder, dimensions int) *array {
+	a := &array{site: s, elements: elements, levels: make([]proto.ColUInt64, dimensions), marked: make([]int, dimensions)}
+	element.rowOf = a.rowOf
+	return a
 }
 
 func (a *array) append(data []byte, cells []change.Cell) error {
-	first := 0
+	a.first = 0
 	for i, cell := range cells {
 		if cell.Kind != a.format && (cell.Kind == change.Binary || cell.Kind == change.Text) {
-			if err := a.flush(data, first); err != nil {
+			if err := a.flush(data); err != nil {
 				return err
 			}
-			first, a.format = i, cell.Kind
+			a.first, a.format = i, cell.Kind
 		}
 		if err := a.appendOne(i, data, cell); err != nil {
 			a.forget()
@@ -49,21 +52,24 @@ func (a *array) append(data []byte, cells []change.Cell) error {
 		}
 		a.ends = append(a.ends, len(a.cells))
 	}
-	return a.flush(data, first)
+	return a.flush(data)
 }
 
-// flush encodes the elements of the rows from first on.
-func (a *array) flush(data []byte, first int) error {
+// flush encodes the elements of the rows from a.first on.
+func (a *array) flush(data []byte) error {
 	defer a.forget()
 	if a.format == change.Text {
 		data = a.bytes
 	}
 	err := a.elements.append(data, a.cells)
 	if r, ok := err.(*refusal); ok {
-		r.index = first + sort.SearchInts(a.ends, r.index+1) // the row that holds the element
+		r.index = a.rowOf(r.index)
 	}
 	return err
 }
+
+// rowOf returns the row that holds element i of those being flushed.
+func (a *array) rowOf(i int) int { return a.first + sort.SearchInts(a.ends, i+1) }
 
 func (a *array) forget() { a.cells, a.bytes, a.ends = a.cells[:0], a.bytes[:0], a.ends[:0] }
 
@@ -77,7 +83,7 @@ func (a *array) appendOne(i int, data []byte, cell change.Cell) error {
 		}
 	case change.Text:
 	case change.Null:
-		a.lost[nullArray]++
+		a.lose(i, nullArray)
 		a.appendEmpty()
 		return nil
 	default:

@@ -32,6 +32,9 @@ type Options struct {
 	// nan, too_long, dimensions, netmask, not_an_object, unknown_label,
 	// null_array, null_element.
 	Lossy func(table *change.Table, column, reason string, n int)
+	// LossyKey, if not nil, is called before each call of Lossy with the key of the
+	// first of its rows, as id="7".
+	LossyKey func(table *change.Table, column, reason, key string)
 	// Now is the clock of SyncedAt, time.Now if nil.
 	Now func() time.Time
 }
@@ -47,15 +50,17 @@ type Block struct {
 	input   proto.Input
 	rows    int
 
-	cells []change.Cell
-	strip []change.Row // the rows that are being encoded
+	// What is being encoded:
+	cells []change.Cell // of the strip, column by column
+	strip []change.Row
+	data  []byte
 }
 
 // blockColumn is one column of source and destination.
 type blockColumn struct {
 	encoder
 	name string
-	lost [verdicts]int
+	lost losses
 }
 
 // NewBlock makes a block for rows of table. Columns are matched by name. Every
@@ -138,7 +143,9 @@ func (b *Block) Append(batch *change.Batch) error {
 	if b.rows == 0 {
 		b.meta.stamp(b.options.Now)
 	}
-	if err := b.append(batch); err != nil {
+	err := b.append(batch)
+	b.strip, b.data = nil, nil // the batch is not ours to keep
+	if err != nil {
 		b.rollback()
 		return err
 	}
@@ -156,10 +163,10 @@ func (b *Block) append(batch *change.Batch) error {
 		if err := batch.Cells(first, n, b.cells); err != nil {
 			return fmt.Errorf("%w: %w", ErrMalformed, err)
 		}
-		b.strip = batch.Rows[first : first+n]
+		b.strip, b.data = batch.Rows[first:first+n], batch.Data
 		for c := range b.columns {
 			if err := b.columns[c].append(batch.Data, b.cells[c*n:(c+1)*n]); err != nil {
-				return b.describe(err, c, batch.Data, n)
+				return b.describe(err, c)
 			}
 		}
 		if err := b.meta.append(b.strip); err != nil {
@@ -191,7 +198,7 @@ func (b *Block) mark() {
 		c.mark()
 	}
 	for i := range b.columns {
-		b.columns[i].lost = [verdicts]int{}
+		b.columns[i].lost = losses{}
 	}
 }
 
@@ -202,13 +209,16 @@ func (b *Block) rollback() {
 }
 
 func (b *Block) report() {
-	if b.options.Lossy == nil {
-		return
-	}
 	for i := range b.columns {
 		c := &b.columns[i]
-		for v, n := range c.lost {
-			if n > 0 {
+		for v, n := range c.lost.counts {
+			if n == 0 {
+				continue
+			}
+			if b.options.LossyKey != nil {
+				b.options.LossyKey(b.table, c.name, verdict(v).reason(), c.lost.keys[v])
+			}
+			if b.options.Lossy != nil {
 				b.options.Lossy(b.table, c.name, verdict(v).reason(), n)
 			}
 		}
@@ -218,21 +228,26 @@ func (b *Block) report() {
 // deleting says whether row i of the strip is a tombstone.
 func (b *Block) deleting(i int) bool { return b.strip[i].Operation == change.Delete }
 
-// describe says which value of which row an encoder refused.
-func (b *Block) describe(err error, column int, data []byte, n int) error {
-	var r *refusal
-	if !errors.As(err, &r) || r.index >= n {
-		return fmt.Errorf("storing column %q of %s: %w", b.columns[column].name, b.table, err)
-	}
+// keyOf shows the key of row i of the strip.
+func (b *Block) keyOf(i int) string {
 	var key strings.Builder
-	for i, c := range b.table.Key {
-		if i > 0 {
+	for k, c := range b.table.Key {
+		if k > 0 {
 			key.WriteString(", ")
 		}
 		source := &b.table.Columns[c]
-		fmt.Fprintf(&key, "%s=%s", source.Name, quoteValue(source.Type, source.TypeMod, b.cells[c*n+r.index], data))
+		fmt.Fprintf(&key, "%s=%s", source.Name, quoteValue(source.Type, source.TypeMod, b.cells[c*len(b.strip)+i], b.data))
+	}
+	return key.String()
+}
+
+// describe says which value of which row an encoder refused.
+func (b *Block) describe(err error, column int) error {
+	var r *refusal
+	if !errors.As(err, &r) || r.index >= len(b.strip) {
+		return fmt.Errorf("storing column %q of %s: %w", b.columns[column].name, b.table, err)
 	}
 	row := b.strip[r.index]
 	return fmt.Errorf("storing column %q of %s (%s at %s, key %s): %w",
-		b.columns[column].name, b.table, row.Operation, change.FormatLSN(row.LSN), key.String(), err)
+		b.columns[column].name, b.table, row.Operation, change.FormatLSN(row.LSN), b.keyOf(r.index), err)
 }

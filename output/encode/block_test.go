@@ -391,3 +391,73 @@ func TestHistoryKeepsOperations(t *testing.T) {
 		t.Errorf("a truncate passed as a row: %v, %d rows", err, b.Rows())
 	}
 }
+
+// TestWarmBlockAllocatesNothing appends the same rows to a block that has grown
+// to them before.
+func TestWarmBlockAllocatesNothing(t *testing.T) {
+	columns := mixedColumns()
+	table, to := benchTable(columns)
+	for name, form := range benchForms {
+		batch := benchBatch(t, table, columns, form, 3000)
+		b, err := NewBlock(table, to, metadataOptions(Fail))
+		if err != nil {
+			t.Fatal(err)
+		}
+		allocations := testing.AllocsPerRun(10, func() { // which runs it once before it counts
+			b.Reset()
+			if err := b.Append(batch); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocations != 0 {
+			t.Errorf("%s: %v allocations", name, allocations)
+		}
+	}
+}
+
+// TestLossyKeyIsThatOfTheFirstRow counts values that do not fit, in rows and in
+// elements, and asks for their keys.
+func TestLossyKeyIsThatOfTheFirstRow(t *testing.T) {
+	table, columns := everyColumn()
+	for i := range columns {
+		columns[i].Type = strings.Replace(columns[i].Type, "Array(Nullable(Int32))", "Array(Int32)", 1)
+	}
+	keys, counts := map[string]string{}, map[string]int{}
+	b, err := NewBlock(table, columns, Options{
+		Unrepresentable: Clamp,
+		Lossy:           func(_ *change.Table, column, reason string, n int) { counts[column+" "+reason] += n },
+		LossyKey:        func(_ *change.Table, column, reason, key string) { keys[column+" "+reason] = key },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]cell
+	for i := range 10 {
+		row := everyRow(string(rune('0' + i)))
+		if i >= 3 {
+			row[7] = txt("1800-01-01")
+		}
+		if i >= 5 {
+			row[5] = txt("{1,NULL}")
+		}
+		if i >= 8 {
+			row[5] = null
+		}
+		rows = append(rows, row)
+	}
+	if err := b.Append(tuples(table, rows...)); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]int{"d below_range": 7, "a null_element": 3, "a null_array": 2}; !maps.Equal(counts, want) {
+		t.Errorf("counted %v, want %v", counts, want)
+	}
+	want := map[string]string{"d below_range": `id="3"`, "a null_element": `id="5"`, "a null_array": `id="8"`}
+	if !maps.Equal(keys, want) {
+		t.Errorf("the keys are %v, want %v", keys, want)
+	}
+	rows[0][1] = txt("x") // a batch that fails counts nothing
+	clear(counts)
+	if err := b.Append(tuples(table, rows...)); err == nil || len(counts) > 0 {
+		t.Errorf("got %v and counts %v", err, counts)
+	}
+}

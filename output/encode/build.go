@@ -12,7 +12,7 @@ import (
 // columnSite describes where the values of a source column go. A NULL becomes
 // the type's default where the source allows NULL and the destination does not:
 // the user chose `nullable: false`.
-func columnSite(b *Block, c *change.Column, policy Policy, lost *[verdicts]int) *site {
+func columnSite(b *Block, c *change.Column, policy Policy, lost *losses) *site {
 	return &site{
 		block: b, column: c, source: c.Type, typeMod: c.TypeMod, kind: familyOf(c.Type),
 		policy: policy, defaulted: !c.NotNull, lost: lost,
@@ -90,8 +90,10 @@ func buildScalar(s *site, t chType) (encoder, error) {
 		}
 	case "Float64":
 		switch s.kind {
-		case famFloat4, famFloat8, famNumeric:
+		case famFloat4, famFloat8, famNumeric, famInt2, famInt4, famOID:
 			return newFloat64(s), nil
+		case famInt8, famXID8:
+			return nil, s.mismatch("values beyond 2⁵³ would be rounded")
 		}
 	case "UUID":
 		if s.kind == famUUID {
@@ -178,7 +180,7 @@ func buildArray(s *site, t chType) (encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newArray(s, elements, dimensions), nil
+	return newArray(s, element, elements, dimensions), nil
 }
 
 func buildFixedString(s *site, t chType) (encoder, error) {

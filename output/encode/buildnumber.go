@@ -20,6 +20,14 @@ func (i integerShape) holds(other integerShape) bool {
 	return i.bits > other.bits || !i.signed && i.bits == other.bits
 }
 
+// digits is how many decimal digits the largest value has.
+func (i integerShape) digits() int {
+	if i.signed {
+		return (i.bits-1)*301/1000 + 1
+	}
+	return i.bits*301/1000 + 1
+}
+
 // sourceInteger returns the range of an integer family.
 func sourceInteger(f family) (integerShape, bool) {
 	switch f {
@@ -104,13 +112,10 @@ func numericInInteger(typeMod int32, to integerShape) string {
 	if n.scale > 0 {
 		return fmt.Sprintf("the source has %d digits behind the point", n.scale)
 	}
-	// A type of b bits holds every number of ⌊b × log₁₀2⌋ digits, and some of
-	// one digit more.
-	digits := to.bits * 301 / 1000
+	// Of the numbers with as many digits as its largest, a type holds some only.
+	digits := to.digits()
 	if to.signed {
-		digits = (to.bits - 1) * 301 / 1000
-	} else {
-		digits++
+		digits--
 	}
 	if n.whole > digits {
 		return fmt.Sprintf("the source has %d digits, the type holds %d", n.whole, digits)
@@ -138,7 +143,13 @@ func buildDecimal(s *site, t chType) (encoder, error) {
 			return nil, s.mismatch(fmt.Sprintf("money has %d digits behind the point and %d before it", s.source.MoneyDigits, 18-s.source.MoneyDigits))
 		}
 	default:
-		return nil, s.mismatch("Penstock does not convert the one to the other")
+		source, ok := sourceInteger(s.kind)
+		if !ok {
+			return nil, s.mismatch("Penstock does not convert the one to the other")
+		}
+		if want := source.digits(); precision-scale < want {
+			return nil, s.mismatch(fmt.Sprintf("the source has up to %d digits before the point, the type %d", want, precision-scale))
+		}
 	}
 	return newDecimal(s, precision, scale), nil
 }

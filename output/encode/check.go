@@ -16,7 +16,7 @@ func Check(c change.Column, chType string) error {
 	if err != nil {
 		return err
 	}
-	_, err = newEncoder(columnSite(nil, &c, Fail, new([verdicts]int)), t)
+	_, err = newEncoder(columnSite(nil, &c, Fail, new(losses)), t)
 	return err
 }
 

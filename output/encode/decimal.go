@@ -1,14 +1,12 @@
 package encode
 
 import (
-	"encoding/binary"
-
 	"github.com/ClickHouse/ch-go/proto"
 
 	"github.com/penstock/penstock/internal/change"
 )
 
-// newDecimal stores numeric and money in Decimal(precision, scale), whose width
+// newDecimal stores numeric, money and integers in Decimal(precision, scale), whose width
 // follows from the precision: 9, 18, 38 and 76 digits in 4, 8, 16 and 32 bytes.
 func newDecimal(s *site, precision, scale int) encoder {
 	sc := decimalScaler(precision, scale)
@@ -37,7 +35,7 @@ func decimalOf[T any](s *site, sc scaler, fromInt func(int64) T, fromWide func(w
 		return &fixed[T]{site: s, binary: m.readBinary, text: m.readText, input: input}
 	}
 	f := newNumber(s, n, input)
-	if run != nil {
+	if run != nil && s.kind == famNumeric {
 		f.run = func(dst []T, data []byte, cells []change.Cell) int { return run(&n.scaler, dst, data, cells) }
 	}
 	return f
@@ -64,33 +62,20 @@ type money[T any] struct {
 	digits int
 }
 
-func (m *money[T]) readBinary(b []byte) (T, verdict) {
-	if len(b) != 8 {
-		return m.fromInt(0), malformed
-	}
-	return m.store(int64(binary.BigEndian.Uint64(b)))
-}
+func (m *money[T]) readBinary(b []byte) (T, verdict) { return m.readUnits(famMoney, b, m.digits) }
 
 func (m *money[T]) readText(b []byte) (T, verdict) {
 	if isPlainDecimal(b) {
 		return m.number.readText(b)
 	}
 	units, ok := parseMoney(b)
-	if !ok {
+	switch {
+	case !ok:
 		return m.fromInt(0), malformed
+	case units < 0:
+		return m.place(-uint64(units), true, m.digits)
 	}
-	return m.store(units)
-}
-
-func (m *money[T]) store(units int64) (T, verdict) {
-	negative, magnitude := units < 0, uint64(units)
-	if negative {
-		magnitude = -magnitude
-	}
-	w := wide{magnitude}
-	w.scaleUp(m.scale - m.digits) // Check allows no smaller scale; 64 bits and 76 digits fit
-	w, v := m.settle(w, negative, exact)
-	return m.fromWide(w), v
+	return m.place(uint64(units), false, m.digits)
 }
 
 // isPlainDecimal says whether b has nothing but digits, a sign and a point:

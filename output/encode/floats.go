@@ -27,7 +27,7 @@ func newFloat32(s *site) encoder {
 	}
 }
 
-// newFloat64 stores float8, float4 and numeric. A float4 keeps its value, which
+// newFloat64 stores float8, float4, numeric, and integers of up to 32 bits. A float4 keeps its value, which
 // prints with more digits; a numeric is rounded to the nearest float, by the
 // user's choice.
 func newFloat64(s *site) encoder {
@@ -51,6 +51,17 @@ func newFloat64(s *site) encoder {
 		}
 	case famNumeric:
 		f.binary = numericToFloat64(s)
+	case famInt2, famInt4, famOID:
+		f.binary = func(b []byte) (float64, verdict) {
+			magnitude, negative, ok := readInteger(s.kind, b)
+			switch {
+			case !ok:
+				return 0, malformed
+			case negative:
+				return -float64(magnitude), exact
+			}
+			return float64(magnitude), exact
+		}
 	default:
 		f.run = runFloat8
 		f.binary = func(b []byte) (float64, verdict) {

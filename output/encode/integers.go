@@ -57,47 +57,53 @@ func newWideInteger[T any](s *site, bits int, signed bool, fromInt func(int64) T
 // newNumber reads the source's binary form by its family; Check has made sure
 // that the range of an integer source lies within T's.
 func newNumber[T any](s *site, n *number[T], input func([]T) proto.ColInput) *fixed[T] {
-	f := &fixed[T]{site: s, text: n.readText, input: input}
-	switch s.kind {
-	case famInt2:
-		f.binary = func(b []byte) (T, verdict) {
-			if len(b) != 2 {
-				return n.fromInt(0), malformed
-			}
-			return n.fromInt(int64(int16(binary.BigEndian.Uint16(b)))), exact
-		}
-	case famInt4:
-		f.binary = func(b []byte) (T, verdict) {
-			if len(b) != 4 {
-				return n.fromInt(0), malformed
-			}
-			return n.fromInt(int64(int32(binary.BigEndian.Uint32(b)))), exact
-		}
-	case famOID:
-		f.binary = func(b []byte) (T, verdict) {
-			if len(b) != 4 {
-				return n.fromInt(0), malformed
-			}
-			return n.fromInt(int64(binary.BigEndian.Uint32(b))), exact
-		}
-	case famInt8:
-		f.binary = func(b []byte) (T, verdict) {
-			if len(b) != 8 {
-				return n.fromInt(0), malformed
-			}
-			return n.fromInt(int64(binary.BigEndian.Uint64(b))), exact
-		}
-	case famXID8:
-		f.binary = func(b []byte) (T, verdict) {
-			if len(b) != 8 {
-				return n.fromInt(0), malformed
-			}
-			return n.fromWide(wide{binary.BigEndian.Uint64(b)}), exact
-		}
-	default:
-		f.binary = n.readNumeric
+	f := &fixed[T]{site: s, binary: n.readNumeric, text: n.readText, input: input}
+	if _, ok := sourceInteger(s.kind); ok {
+		f.binary = func(b []byte) (T, verdict) { return n.readUnits(s.kind, b, 0) }
 	}
 	return f
+}
+
+// readUnits reads a binary integer that counts units of 10^-digits.
+func (n *number[T]) readUnits(kind family, b []byte, digits int) (T, verdict) {
+	magnitude, negative, ok := readInteger(kind, b)
+	if !ok {
+		return n.fromInt(0), malformed
+	}
+	return n.place(magnitude, negative, digits)
+}
+
+// place stores ±magnitude × 10^-digits; the scale has as many digits or more.
+func (n *number[T]) place(magnitude uint64, negative bool, digits int) (T, verdict) {
+	w, v := wide{magnitude}, exact
+	if !w.scaleUp(n.scale - digits) {
+		v = aboveRange
+	}
+	w, v = n.settle(w, negative, v)
+	return n.fromWide(w), v
+}
+
+// readInteger reads the binary form of the integer families and of money.
+func readInteger(kind family, b []byte) (magnitude uint64, negative, ok bool) {
+	var v int64
+	switch {
+	case kind == famInt2 && len(b) == 2:
+		v = int64(int16(binary.BigEndian.Uint16(b)))
+	case kind == famInt4 && len(b) == 4:
+		v = int64(int32(binary.BigEndian.Uint32(b)))
+	case kind == famOID && len(b) == 4:
+		v = int64(binary.BigEndian.Uint32(b))
+	case (kind == famInt8 || kind == famMoney) && len(b) == 8:
+		v = int64(binary.BigEndian.Uint64(b))
+	case kind == famXID8 && len(b) == 8:
+		return binary.BigEndian.Uint64(b), false, true
+	default:
+		return 0, false, false
+	}
+	if v < 0 {
+		return -uint64(v), true, true
+	}
+	return uint64(v), false, true
 }
 
 // integerRun returns the fast loop for a source family.

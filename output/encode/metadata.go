@@ -96,7 +96,7 @@ func (m *metadata) addOperation(name string, t chType) (_ proto.ColInput, err er
 		Type: &change.Type{OID: textOID, Name: "text", Schema: "pg_catalog", Kind: change.TypeBase},
 	}
 	m.words = []byte(operationWords)
-	m.operation, err = newEncoder(columnSite(nil, source, Fail, new([verdicts]int)), t)
+	m.operation, err = newEncoder(columnSite(nil, source, Fail, new(losses)), t)
 	return m.operation, err
 }
 

@@ -116,7 +116,29 @@ type site struct {
 	nullable, defaulted bool
 	// element: what is encoded here are an array's elements.
 	element bool
-	lost    *[verdicts]int // of the column, since the last report
+	lost    *losses
+	// rowOf returns the row of the strip that holds element i; nil where rows are
+	// encoded, which hold themselves.
+	rowOf func(i int) int
+}
+
+// losses counts the values of a column that were not stored as they are, in one
+// Append.
+type losses struct {
+	counts [verdicts]int
+	keys   [verdicts]string // of the first row each
+}
+
+// lose counts value i.
+func (s *site) lose(i int, v verdict) {
+	s.lost.counts[v]++
+	if s.lost.counts[v] > 1 || s.block == nil || s.block.options.LossyKey == nil {
+		return
+	}
+	if s.rowOf != nil {
+		i = s.rowOf(i)
+	}
+	s.lost.keys[v] = s.block.keyOf(i)
 }
 
 // settle decides what becomes of value i, which does not fit: the nearest value
@@ -130,7 +152,7 @@ func (s *site) settle(i int, v verdict, cell change.Cell, data []byte) (useNull 
 			"%s value %s cannot be stored in %s: %s; set `unrepresentable: null` or `clamp`, or give the column another type at the destination, such as String, under `types`",
 			s.source, s.quote(cell, data), s.dest, v.explain())}
 	}
-	s.lost[v]++
+	s.lose(i, v)
 	return s.policy == Null || !v.clampable(), nil
 }
 
@@ -155,7 +177,7 @@ func (s *site) absent(i int, kind change.CellKind) error {
 		case s.nullable:
 			return nil
 		case s.element:
-			s.lost[nullElement]++
+			s.lose(i, nullElement)
 			return nil
 		case s.defaulted || s.block.deleting(i):
 			return nil

@@ -49,7 +49,7 @@ func TestRandomRoundTrip(t *testing.T) {
 		{"uuid", func() string { return "'" + hex.EncodeToString(append(be64(r.Uint64()), be64(r.Uint64())...)) + "'" }, into(identical, append(nullable("UUID"), "String")...)},
 		{"text", func() string { return quoted(randomText(r))[0] }, into(identical, stringTypes...)},
 		{"interval", func() string {
-			return fmt.Sprintf("'%d mons %d days %d us'", r.IntN(1000)-500, r.IntN(100)-50, r.Int64N(1e12)-5e11)
+			return fmt.Sprintf("'%d mons %d days %d.%06d s'", r.IntN(1000)-500, r.IntN(100)-50, r.IntN(1e6)-5e5, r.IntN(1e6))
 		}, into(identical, "String")},
 	} {
 		t.Run(test.pgType, func(t *testing.T) {

@@ -71,6 +71,16 @@ func (s *source) query(sql string) [][]string {
 	return rows
 }
 
+// version returns the major version of the server.
+func (s *source) version() int {
+	s.Helper()
+	n, err := strconv.Atoi(s.query("SHOW server_version_num")[0][0])
+	if err != nil {
+		s.Fatal(err)
+	}
+	return n / 10000
+}
+
 // table creates a table (id, v) with one row per SQL expression, and returns
 // its name and definition.
 func (s *source) table(pgType string, values []string) (string, *change.Table) {

@@ -16,7 +16,7 @@ type vector struct {
 
 func newVector(s, element *site) encoder {
 	floats := newFloat32(element).(*fixed[float32])
-	return &vector{array: newArray(s, floats, 1).(*array), floats: floats}
+	return &vector{array: newArray(s, element, floats, 1), floats: floats}
 }
 
 // append hides the array's own.
@@ -29,7 +29,7 @@ func (v *vector) append(data []byte, cells []change.Cell) error {
 		case change.Text:
 			ok = v.appendText(cell.Bytes(data))
 		case change.Null:
-			v.lost[nullArray]++
+			v.lose(i, nullArray)
 		default:
 			if err := v.absent(i, cell.Kind); err != nil {
 				return err
