@@ -1,9 +1,11 @@
 package encode
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/penstock/penstock/internal/change"
 	"github.com/penstock/penstock/internal/pgvalue"
 )
 
@@ -76,5 +78,36 @@ func TestArrays(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDictionaryWidths stores more distinct values than keys of 8 and of 16 bits
+// can number.
+func TestDictionaryWidths(t *testing.T) {
+	click := newDestination(t)
+	table := &change.Table{Schema: "public", Name: "t", Key: []int{0}, Columns: []change.Column{
+		{Name: "id", Type: builtin(23, "int4"), TypeMod: -1, NotNull: true, InKey: true},
+		{Name: "v", Type: builtin(25, "text"), TypeMod: -1},
+	}}
+	for _, chType := range []string{"LowCardinality(String)", "LowCardinality(Nullable(String))"} {
+		for _, n := range []int{255, 256, 257, 65535, 65536, 65537, 70000} {
+			name, columns := click.table(chType)
+			block, err := NewBlock(table, columns, metadataOptions(Fail))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := make([][]cell, n)
+			for i := range rows {
+				rows[i] = []cell{txt(strconv.Itoa(i)), txt("v" + strconv.Itoa(i))}
+			}
+			if err := block.Append(tuples(table, rows...)); err != nil {
+				t.Fatal(err)
+			}
+			click.insert(name, block)
+			got := click.strings("SELECT toString(countIf(v = concat('v', toString(id)))) AS s FROM " + name)
+			if want := strconv.Itoa(n); len(got) != 1 || got[0] != want {
+				t.Errorf("%s of %d values: %q are right", chType, n, got)
+			}
+		}
 	}
 }
