@@ -8,12 +8,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/penstock/penstock/internal/change"
@@ -171,31 +174,20 @@ func gathered(t *testing.T, h *Host, name string) map[string]float64 {
 			continue
 		}
 		for _, m := range f.Metric {
-			samples[labels(m)] = value(m)
+			var labels []string
+			for _, l := range m.Label {
+				if l.GetName() != "pipe" {
+					labels = append(labels, l.GetValue())
+				}
+			}
+			v := m.Gauge.GetValue() + m.Counter.GetValue() // of a nil one, 0
+			if m.Histogram != nil {
+				v = float64(m.Histogram.GetSampleCount())
+			}
+			samples[strings.Join(labels, " ")] = v
 		}
 	}
 	return samples
-}
-
-func labels(m *dto.Metric) string {
-	var values []string
-	for _, l := range m.Label {
-		if l.GetName() != "pipe" {
-			values = append(values, l.GetValue())
-		}
-	}
-	return strings.Join(values, " ")
-}
-
-func value(m *dto.Metric) float64 {
-	switch {
-	case m.Counter != nil:
-		return m.Counter.GetValue()
-	case m.Histogram != nil:
-		return float64(m.Histogram.GetSampleCount())
-	default:
-		return m.Gauge.GetValue()
-	}
 }
 
 // TestOneHotGaugesShowExactlyOne walks a pipe through every phase and looks
@@ -369,5 +361,36 @@ func TestStatusIsJSONWithoutNulls(t *testing.T) {
 	body, err := json.Marshal(api.PipeDetail{Status: p.Status(), Tables: served{p}.Tables(), History: served{p}.History()})
 	if err != nil || strings.Contains(string(body), "null") {
 		t.Errorf("%s %v", body, err)
+	}
+}
+
+// TestEveryMetricIsDocumented, and nothing that is not there.
+func TestEveryMetricIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := map[string]bool{}
+	for _, m := range regexp.MustCompile("\\| `(penstock_[a-z_]+)").FindAllSubmatch(doc, -1) {
+		documented[string(m[1])] = true
+	}
+	described := make(chan *prometheus.Desc, 100)
+	host := NewHost()
+	newPipeCollector(host).Describe(described)
+	for _, c := range []prometheus.Collector{
+		host.meters.transitions, host.meters.errors, host.meters.toast, host.meters.lossy, host.meters.inserted, host.meters.insert, host.meters.visible,
+	} {
+		c.Describe(described)
+	}
+	close(described)
+	for d := range described {
+		name := regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]
+		if !documented[name] {
+			t.Errorf("docs/metrics.md does not tell how to read %s", name)
+		}
+		delete(documented, name)
+	}
+	for name := range documented {
+		t.Errorf("docs/metrics.md tells of %s, which is not there", name)
 	}
 }

@@ -474,8 +474,23 @@ func TestOpenAPIDescribesTheHandlers(t *testing.T) {
 		t.Errorf("the document has %d operations, the server %d", documented, seen)
 	}
 	for _, v := range []any{
-		Status{}, Failure{}, Degraded{}, Slot{}, Table{}, History{}, PipeList{}, PipeDetail{}, ResyncRequest{}, Health{}, Readiness{}, Problem{},
-		PipesEvent{}, StatusEvent{}, TablesEvent{}, HistoryEvent{}, SampleEvent{},
+		Status{},
+		Failure{},
+		Degraded{},
+		Slot{},
+		Table{},
+		History{},
+		PipeList{},
+		PipeDetail{},
+		ResyncRequest{},
+		Health{},
+		Readiness{},
+		Problem{},
+		PipesEvent{},
+		StatusEvent{},
+		TablesEvent{},
+		HistoryEvent{},
+		SampleEvent{},
 	} {
 		name := reflect.TypeOf(v).Name()
 		schema := doc.Components.Schemas[name]

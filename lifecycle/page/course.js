@@ -24,7 +24,7 @@ const tall = {
   below: false,
   ways: {
     "provisioning setup": "M24 22V70", "setup snapshot": "M24 70V118", "snapshot running": "M24 118V178",
-    "snapshot completed": "M104 118H190", "running resync": "M104 178H124C160 178 130 156 170 156H190",
+    "snapshot completed": "M118 118H190", "running resync": "M104 178H124C160 178 130 156 170 156H190",
     "running pausing": "M104 178H124C160 178 130 200 170 200H190", "pausing paused": "M190 200V244", "running failed": "M24 178V244",
   },
 };
