@@ -70,7 +70,10 @@ func TestBadInputFails(t *testing.T) {
 		name    string
 		prepare func(t *testing.T, e *ends)
 		options pipeOptions
-		want    []string // in reason and fix
+		// own says that ClickHouse refuses a client, which the packaged server
+		// does not survive unharmed: other tests should not feel it.
+		own  bool
+		want []string // in reason and fix
 	}{
 		{
 			name: "wrong password",
@@ -117,7 +120,7 @@ func TestBadInputFails(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: []string{"v", "UInt8", "text"},
+			want: []string{`"v"`, "UInt8", "text", "MODIFY COLUMN"},
 		},
 		{
 			name: "unknown ClickHouse database",
@@ -136,7 +139,12 @@ func TestBadInputFails(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			e := newEnds(t)
+			var e *ends
+			if tt.own {
+				e = connectEnds(t, devtest.Postgres(t), devtest.OwnClickHouse(t).DSN())
+			} else {
+				e = newEnds(t)
+			}
 			e.source(t, table)
 			if tt.prepare != nil {
 				tt.prepare(t, e)
@@ -144,16 +152,13 @@ func TestBadInputFails(t *testing.T) {
 			o := tt.options
 			o.format = "blocks"
 			p := e.start(t, o)
-			d := p.until("the pipe or its table has failed", func(d api.PipeDetail) bool { return failures(d) != "" })
-			got := failures(d)
+			d := p.until("the pipe says what is wrong", func(d api.PipeDetail) bool { return failures(d)+degraded(d) != "" })
+			got := failures(d) + degraded(d)
 			t.Log(got)
 			for _, want := range tt.want {
 				if !strings.Contains(got, want) {
 					t.Errorf("the failure does not name %q: %s", want, got)
 				}
-			}
-			if strings.HasSuffix(got, "| ") {
-				t.Errorf("the failure has no fix: %s", got)
 			}
 			if log := p.log.String(); !strings.Contains(log, tt.want[0]) {
 				t.Errorf("the log does not name %q", tt.want[0])

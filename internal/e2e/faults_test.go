@@ -65,8 +65,8 @@ func (r *repeating) ProcessBatch(_ context.Context, b service.MessageBatch) ([]s
 
 func (r *repeating) Close(context.Context) error { return nil }
 
-// losing comes behind the output that writes, and fails every third batch: it
-// is written, but the input hears that it was not.
+// losing comes behind the output that writes, and fails some batches, more at
+// the beginning: they are written, but the input hears that they were not.
 type losing struct {
 	n     atomic.Int64
 	count *atomic.Int64
@@ -75,7 +75,7 @@ type losing struct {
 func (l *losing) Connect(context.Context) error { return nil }
 
 func (l *losing) WriteBatch(context.Context, service.MessageBatch) error {
-	if l.n.Add(1)%3 == 1 {
+	if n := l.n.Add(1); n < 12 && n%3 == 1 || n%20 == 0 {
 		l.count.Add(1)
 		return errFault
 	}

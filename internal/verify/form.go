@@ -47,6 +47,11 @@ func pairColumn(ctx context.Context, ch driver.Conn, s sourceColumn, declared st
 		if err != nil {
 			return column{}, err
 		}
+		if o.NullAsDefault && !typ.element.nullable {
+			if element.nullText, err = defaultText(ctx, ch, declared[len("Array("):len(declared)-1], *typ.element); err != nil {
+				return column{}, err
+			}
+		}
 		c.form = form{kind: kindList, element: &element, delimiter: s.delimiter}
 		if !s.isArray && s.typeName != "vector" && s.typeName != "halfvec" {
 			return column{}, fmt.Errorf("cannot compare %s with %s: ignore the column", s.typeName, declared)

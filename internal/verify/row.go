@@ -51,10 +51,8 @@ func (r *row) addSource(column int, text []byte, isNull bool) (err error) {
 	switch {
 	case isNull && f.kind == kindList:
 		r.open(cellList) // a NULL array and an empty one are the same in ClickHouse
-	case isNull && f.nullText != nil:
-		err = r.value(f, f.nullText, false)
 	case isNull:
-		r.cells = append(r.cells, cellNull)
+		err = r.null(f)
 	case f.kind == kindList:
 		err = r.literal(f, text)
 	default:
@@ -119,7 +117,9 @@ func (r *row) literal(f *form, text []byte) error {
 		var quoted bool
 		r.element, at, quoted = arrayElement(r.element[:0], text, at, f.delimiter)
 		if !quoted && string(r.element) == "NULL" {
-			r.cells = append(r.cells, cellNull)
+			if err := r.null(f.element); err != nil {
+				return err
+			}
 		} else if err := r.value(f.element, r.element, true); err != nil {
 			return err
 		}
@@ -165,6 +165,15 @@ func (r *row) value(f *form, text []byte, fromSource bool) (err error) {
 		return err
 	}
 	r.close(begin)
+	return nil
+}
+
+// null adds NULL, or what stands for it.
+func (r *row) null(f *form) error {
+	if f.nullText != nil {
+		return r.value(f, f.nullText, false)
+	}
+	r.cells = append(r.cells, cellNull)
 	return nil
 }
 

@@ -255,11 +255,11 @@ func TestDifferencesAreLimited(t *testing.T) {
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	pg, ch := connect(t)
-	run(t, pg, ch, `CREATE TABLE t (id int PRIMARY KEY, n int, d date, at timestamptz, s text, masked text, gone int);
-		ALTER TABLE t DROP COLUMN gone; INSERT INTO t VALUES (1, NULL, NULL, NULL, NULL, 'secret')`,
-		`CREATE TABLE t (id Int32, n Int32, d Date32, at DateTime64(6, 'UTC'), s String, _peerdb_version UInt64, _peerdb_is_deleted UInt8)
+	run(t, pg, ch, `CREATE TABLE t (id int PRIMARY KEY, n int, d date, at timestamptz, s text, l int[], masked text, gone int);
+		ALTER TABLE t DROP COLUMN gone; INSERT INTO t VALUES (1, NULL, NULL, NULL, NULL, '{7,NULL}', 'secret')`,
+		`CREATE TABLE t (id Int32, n Int32, d Date32, at DateTime64(6, 'UTC'), s String, l Array(Int32), _peerdb_version UInt64, _peerdb_is_deleted UInt8)
 			ENGINE = ReplacingMergeTree(_peerdb_version, _peerdb_is_deleted) ORDER BY id;
-		INSERT INTO t (id) VALUES (1);
+		INSERT INTO t (id, l) VALUES (1, [7, 0]);
 		INSERT INTO t (id, _peerdb_is_deleted) VALUES (2, 1)`)
 	if _, err := Compare(t.Context(), pg, ch, pair, Options{}); err == nil || !strings.Contains(err.Error(), "column masked is not in the destination") {
 		t.Errorf("got %v, want an error that names the missing column", err)
@@ -269,7 +269,7 @@ func TestOptions(t *testing.T) {
 		t.Error(r)
 	}
 	o.NullAsDefault = false
-	if r := mustCompare(t, pg, ch, o); r.Equal() || len(r.Differences) != 4 {
+	if r := mustCompare(t, pg, ch, o); r.Equal() || len(r.Differences) != 5 {
 		t.Errorf("NULL passed as a default: %s", r)
 	}
 	o.IsDeleted = "_is_deleted" // not the column, so the tombstone is a row
