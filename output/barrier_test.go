@@ -201,7 +201,7 @@ func TestServerRestartsDuringInserts(t *testing.T) {
 		group.Go(func() error {
 			for b := range batches {
 				started <- struct{}{}
-				block := batch(source)
+				var block *change.Batch
 				var rowsOf []row
 				for i := range rows {
 					n := int64((w*batches+b)*rows + i)

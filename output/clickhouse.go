@@ -51,7 +51,7 @@ type Output struct {
 
 	mu           sync.Mutex
 	client       *insert.Client // nil until connected
-	utc          bool           // the server's time zone
+	server       insert.Server
 	destinations map[string]*destination
 }
 
@@ -85,7 +85,7 @@ func (o *Output) Connect(ctx context.Context) error {
 	}
 	o.mu.Lock()
 	old := o.client
-	o.client, o.utc = client, isUTC(server.Timezone)
+	o.client, o.server = client, server
 	o.mu.Unlock()
 	if old != nil {
 		_ = old.Close()
@@ -130,7 +130,7 @@ func (o *Output) probe(ctx context.Context, client *insert.Client) (insert.Serve
 			o.conf.dsn.Database, ddl.Quote(o.conf.dsn.Database), o.conf.dsn.User)
 	case err != nil && (failure == nil || failure.Retry()):
 		return server, err
-	case err == nil && (server.Major < oldestMajor || server.Major == oldestMajor && server.Minor < oldestMinor):
+	case err == nil && !server.AtLeast(oldestMajor, oldestMinor):
 		err = fmt.Errorf("the server is ClickHouse %s, which is too old: Penstock needs %d.%d or later", server.Version, oldestMajor, oldestMinor)
 	}
 	if err != nil {
@@ -197,12 +197,4 @@ func (o *Output) Close(context.Context) error {
 		return nil
 	}
 	return client.Close()
-}
-
-func isUTC(timezone string) bool {
-	switch timezone {
-	case "UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal", "GMT", "Etc/GMT":
-		return true
-	}
-	return false
 }

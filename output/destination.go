@@ -31,8 +31,13 @@ type destination struct {
 	fullName string // database.table, unquoted, for logs and errors
 	inserts  *semaphore.Weighted
 
+	// shadow is the table that is being loaded to take this one's place, nil while there is none. Whoever has the table
+	// alone may set it, whoever shares it may read it.
+	shadow *destination
+
 	mu       sync.Mutex
 	prepared []*prepared // for each definition that messages carry, the latest last
+	doomed   bool        // rows no longer fit, and the shadow takes the place of this table
 	failedAt time.Time
 	warned   map[string]struct{} // lossy columns that were logged
 }
@@ -47,13 +52,17 @@ func (o *Output) destination(name string) *destination {
 	defer o.mu.Unlock()
 	d := o.destinations[name]
 	if d == nil {
-		d = &destination{
-			output: o, name: name, fullName: o.conf.dsn.Database + "." + name,
-			inserts: semaphore.NewWeighted(exclusive), warned: make(map[string]struct{}),
-		}
+		d = newDestination(o, name)
 		o.destinations[name] = d
 	}
 	return d
+}
+
+func newDestination(o *Output, name string) *destination {
+	return &destination{
+		output: o, name: name, fullName: o.conf.dsn.Database + "." + name,
+		inserts: semaphore.NewWeighted(exclusive), warned: make(map[string]struct{}),
+	}
 }
 
 // conn returns the connection for work on this table.
@@ -68,27 +77,31 @@ func (d *destination) conn() (*insert.Table, error) {
 
 func (d *destination) target(table *change.Table) *ddl.Target {
 	d.output.mu.Lock()
-	utc := d.output.utc
+	utc := d.output.server.UTC()
 	d.output.mu.Unlock()
 	return d.output.conf.target(d.name, table, utc)
 }
 
 // use returns how to insert rows of a definition, with the table shared until release is called. The first time, the
-// table is made or checked.
+// table is made or checked. p is nil where the rows do not fit and need not, because the table is about to be replaced.
 func (d *destination) use(ctx context.Context, table *change.Table) (p *prepared, release func(), err error) {
 	for {
 		if err := d.inserts.Acquire(ctx, 1); err != nil {
 			return nil, nil, fmt.Errorf("table %s: waiting for the table: %w", d.fullName, err)
 		}
+		release := func() { d.inserts.Release(1) }
 		if p := d.lookup(table); p != nil {
-			return p, func() { d.inserts.Release(1) }, nil
+			return p, release, nil
 		}
-		d.inserts.Release(1)
+		if d.shadow != nil && d.isDoomed() {
+			return nil, release, nil
+		}
+		release()
 		err := d.alone(ctx, func() error {
 			if d.lookup(table) != nil {
 				return nil // someone else was quicker
 			}
-			return d.prepare(ctx, table)
+			return d.tolerate(d.prepare(ctx, table))
 		})
 		if err != nil {
 			return nil, nil, err
@@ -173,26 +186,43 @@ func (d *destination) create(ctx context.Context, conn *insert.Table, target *dd
 // control applies what happened to a table as a whole.
 func (d *destination) control(ctx context.Context, c *change.Control) error {
 	return d.alone(ctx, func() error {
-		// What was known about the columns may no longer hold. Rows sent before the change and delivered again are prepared
-		// anew, for the table as it then is.
-		d.mu.Lock()
-		d.prepared = nil
-		d.mu.Unlock()
+		d.forget()
 		switch c.Operation {
 		case change.Schema:
-			if c.Previous != nil {
-				if err := d.evolve(ctx, c.Table); err != nil {
-					return err
-				}
+			if err := d.tolerate(d.redefine(ctx, c)); err != nil || d.shadow == nil {
+				return err
 			}
-			return d.prepare(ctx, c.Table)
+			return d.shadow.control(ctx, c)
 		case change.Truncate:
-			return d.truncate(ctx, c)
-		case change.TableBegin, change.TableDone:
-			return nil // that inserts before it are done is all there is to it
+			if err := d.truncate(ctx, c); err != nil || d.shadow == nil {
+				return err
+			}
+			return d.shadow.control(ctx, c)
+		case change.TableBegin:
+			return d.beginShadow(ctx, c.Table)
+		case change.TableDone:
+			return d.swapShadow(ctx, c.Table)
 		}
 		return fmt.Errorf("table %s: unknown control %q of %s at %s", d.fullName, c.Operation, c.Table, change.FormatLSN(c.LSN))
 	})
+}
+
+// forget drops what is known about the columns, which may no longer hold. Rows sent before a change and delivered again
+// are prepared anew, for the table as it then is.
+func (d *destination) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.prepared, d.doomed = nil, false
+}
+
+// redefine makes the table fit a definition. The caller has the table alone.
+func (d *destination) redefine(ctx context.Context, c *change.Control) error {
+	if c.Previous != nil {
+		if err := d.evolve(ctx, c.Table); err != nil {
+			return err
+		}
+	}
+	return d.prepare(ctx, c.Table)
 }
 
 // evolve alters an existing table to hold a changed definition. The caller has the table alone.

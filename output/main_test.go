@@ -160,9 +160,11 @@ func (r *recorder) note(f func()) {
 func (r *recorder) Inserted(table string, rows int, _ time.Duration) {
 	r.note(func() { r.inserted[table] += rows })
 }
+
 func (r *recorder) Visible(commit time.Time) {
 	r.note(func() { r.visible = append(r.visible, commit) })
 }
+
 func (r *recorder) Lossy(table, column, reason string, n int) {
 	r.note(func() { r.lossy[table+"."+column+" "+reason] += n })
 }

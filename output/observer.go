@@ -8,6 +8,7 @@ import (
 	"github.com/redpanda-data/benthos/v4/public/service"
 
 	"github.com/penstock/penstock/internal/change"
+	"github.com/penstock/penstock/lifecycle"
 	"github.com/penstock/penstock/output/ddl"
 	"github.com/penstock/penstock/output/encode"
 	"github.com/penstock/penstock/output/insert"
@@ -30,8 +31,10 @@ type observer interface {
 	Healthy()
 }
 
-// newObserver returns who is told about this output.
-func newObserver(*service.Resources) observer { return silent{} }
+// newObserver returns who is told about this output: the pipe that feeds its stream.
+func newObserver(mgr *service.Resources) observer {
+	return lifecycle.HostOf(mgr).Output(mgr.StreamID())
+}
 
 // silent is told, and does nothing.
 type silent struct{}

@@ -71,13 +71,19 @@ func (p *prepared) block() (*encode.Block, error) {
 type writer struct {
 	destination *destination
 	conn        *insert.Table
+	table       *change.Table // definition of the rows that are being gathered, nil while there are none
+	// main is the way into the table itself, shadow into the one that is to take its place, if there is one.
+	main, shadow *lane
+}
 
-	// Of the block that is being filled, where there is one:
-	prepared *prepared
-	release  func()
-	block    *encode.Block
-	token    insert.Token
-	oldest   time.Time // commit of the oldest change in the block, zero where there is none
+// lane is a block on its way into one table.
+type lane struct {
+	destination *destination
+	prepared    *prepared
+	release     func()
+	block       *encode.Block
+	token       insert.Token
+	oldest      time.Time // commit of the oldest change in the block, zero where there is none
 }
 
 // apply stores what a plan holds. A control is applied between the inserts before and after it.
@@ -101,26 +107,33 @@ func (d *destination) apply(ctx context.Context, plan *tablePlan) error {
 	return w.flush(ctx)
 }
 
-// add appends a batch to the block, and sends the block where it is full or of another definition.
+// add appends a batch to the blocks, and sends them where one is full or the batch is of another definition.
 func (w *writer) add(ctx context.Context, batch *change.Batch) error {
-	if w.prepared != nil && w.prepared.table != batch.Table && !sameDefinition(w.prepared.table, batch.Table) {
+	if w.table != nil && w.table != batch.Table && !sameDefinition(w.table, batch.Table) {
 		if err := w.flush(ctx); err != nil {
 			return err
 		}
 	}
 	for len(batch.Rows) > 0 {
-		if w.prepared == nil {
+		if w.table == nil {
 			if err := w.begin(ctx, batch.Table); err != nil {
 				return err
 			}
 		}
 		part, rest := split(batch, blockBytes)
-		if err := w.block.Append(part); err != nil {
-			return fmt.Errorf("table %s: %w", w.destination.fullName, err)
+		// While the table is loaded again, the rows of the load are for the shadow alone.
+		ofLoad := part.Rows[0].LSN == 0
+		full := false
+		for _, l := range []*lane{w.main, w.shadow} {
+			if l == nil || l == w.main && w.shadow != nil && ofLoad {
+				continue
+			}
+			if err := l.add(part); err != nil {
+				return fmt.Errorf("table %s: %w", w.destination.fullName, err)
+			}
+			full = full || l.full()
 		}
-		w.token.Add(part)
-		w.noteCommits(part)
-		if w.block.Size() >= blockBytes {
+		if full {
 			if err := w.flush(ctx); err != nil {
 				return err
 			}
@@ -130,62 +143,104 @@ func (w *writer) add(ctx context.Context, batch *change.Batch) error {
 	return nil
 }
 
+// begin takes hold of the table, and of the one that is to take its place.
 func (w *writer) begin(ctx context.Context, table *change.Table) (err error) {
-	if w.prepared, w.release, err = w.destination.use(ctx, table); err != nil {
+	w.table = table
+	if w.main, err = w.destination.lane(ctx, table); err != nil {
 		return err
 	}
-	if w.block, err = w.prepared.block(); err != nil {
-		w.end()
+	// Whether there is a shadow is known while the table is held.
+	if shadow := w.destination.shadow; shadow != nil {
+		w.shadow, err = shadow.lane(ctx, table)
+	}
+	return err
+}
+
+// lane takes hold of the table for rows of a definition.
+func (d *destination) lane(ctx context.Context, table *change.Table) (*lane, error) {
+	p, release, err := d.use(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	l := &lane{destination: d, prepared: p, release: release}
+	if p == nil {
+		return l, nil
+	}
+	if l.block, err = p.block(); err != nil {
+		l.end()
+		return nil, err
+	}
+	l.token.Reset(d.fullName)
+	return l, nil
+}
+
+// add appends a batch to the block, unless the table takes no rows of it.
+func (l *lane) add(batch *change.Batch) error {
+	if l.prepared == nil {
+		return nil
+	}
+	if err := l.block.Append(batch); err != nil {
 		return err
 	}
-	w.token.Reset(w.destination.fullName)
-	w.oldest = time.Time{}
+	l.token.Add(batch)
+	if batch.Rows[0].LSN == 0 {
+		return nil // of a snapshot
+	}
+	if commit := batch.Transactions[batch.Rows[0].Transaction].CommitTime; l.oldest.IsZero() || commit.Before(l.oldest) {
+		l.oldest = commit
+	}
 	return nil
 }
 
-// flush sends the block, if there is one, and lets go of the table.
+func (l *lane) full() bool { return l.block != nil && l.block.Size() >= blockBytes }
+
+// flush sends the blocks, if there are any, and lets go of the tables.
 func (w *writer) flush(ctx context.Context) error {
-	if w.prepared == nil {
-		return nil
-	}
 	defer w.end()
-	rows := w.block.Rows()
-	if rows == 0 {
+	for _, l := range []*lane{w.main, w.shadow} {
+		if l == nil {
+			continue
+		}
+		if err := l.send(ctx, w.conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send inserts the block.
+func (l *lane) send(ctx context.Context, conn *insert.Table) error {
+	if l.prepared == nil || l.block.Rows() == 0 {
 		return nil
 	}
 	started := time.Now()
-	if err := w.conn.Insert(ctx, w.prepared.statement, w.block.Input(), w.token.String()); err != nil {
+	if err := conn.Insert(ctx, l.prepared.statement, l.block.Input(), l.token.String()); err != nil {
 		return err
 	}
-	observer := w.destination.output.observer
-	observer.Inserted(w.prepared.table.String(), rows, time.Since(started))
-	if !w.oldest.IsZero() {
-		observer.Visible(w.oldest)
+	observer := l.destination.output.observer
+	observer.Inserted(l.prepared.table.String(), l.block.Rows(), time.Since(started))
+	if !l.oldest.IsZero() {
+		observer.Visible(l.oldest)
 	}
 	return nil
 }
 
-// end lets go of the table and of the block, sent or not.
+// end lets go of the tables and of the blocks, sent or not.
 func (w *writer) end() {
-	if w.prepared == nil {
-		return
+	for _, l := range []*lane{w.shadow, w.main} {
+		if l != nil {
+			l.end()
+		}
 	}
-	if w.block != nil {
-		w.block.Reset()
-		w.prepared.blocks.Put(w.block)
-	}
-	w.release()
-	w.prepared, w.block, w.release = nil, nil, nil
+	w.table, w.main, w.shadow = nil, nil, nil
 }
 
-func (w *writer) noteCommits(batch *change.Batch) {
-	if batch.Rows[0].LSN == 0 {
-		return // of a snapshot
+func (l *lane) end() {
+	if l.block != nil {
+		l.block.Reset()
+		l.prepared.blocks.Put(l.block)
 	}
-	commit := batch.Transactions[batch.Rows[0].Transaction].CommitTime
-	if w.oldest.IsZero() || commit.Before(w.oldest) {
-		w.oldest = commit
-	}
+	l.release()
 }
 
 // split cuts off the rows at the front of a batch whose tuples take no more than limit bytes, but at least one.
@@ -221,34 +276,4 @@ func (d *destination) lossy(table *change.Table, column, reason string, n int) {
 		d.output.log.With("table", table.String(), "column", column, "reason", reason, "values", n).
 			Warn("values were not stored as they are; later ones of this kind are only counted")
 	}
-}
-
-// sameDefinition says whether rows of both definitions are encoded alike: `format: rows` carries the definition in each
-// message, so that equal ones need not be the same value.
-func sameDefinition(a, b *change.Table) bool {
-	if a.Schema != b.Schema || a.Name != b.Name || a.Version != b.Version || a.OID != b.OID || a.KeyIsWholeRow != b.KeyIsWholeRow ||
-		len(a.Columns) != len(b.Columns) || len(a.Key) != len(b.Key) {
-		return false
-	}
-	for i := range a.Key {
-		if a.Key[i] != b.Key[i] {
-			return false
-		}
-	}
-	for i := range a.Columns {
-		x, y := &a.Columns[i], &b.Columns[i]
-		if x.Name != y.Name || x.TypeMod != y.TypeMod || x.NotNull != y.NotNull || x.InKey != y.InKey ||
-			x.Type != y.Type && !sameType(x.Type, y.Type) {
-			return false
-		}
-	}
-	return true
-}
-
-func sameType(a, b *change.Type) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return a.OID == b.OID && a.Name == b.Name && a.Schema == b.Schema && a.Kind == b.Kind && a.Delim == b.Delim &&
-		a.MoneyDigits == b.MoneyDigits && sameType(a.Elem, b.Elem)
 }

@@ -17,6 +17,8 @@ type Existing struct {
 	// SortingKey holds column names, and expressions as the server prints them.
 	SortingKey []string
 	Columns    []ExistingColumn
+
+	engineFull string // as in system.tables
 }
 
 // ExistingColumn is a row of system.columns.
@@ -46,7 +48,7 @@ func (t *Target) Read(ctx context.Context, conn Conn) (*Existing, error) {
 	if len(tables) == 0 {
 		return nil, nil
 	}
-	e := &Existing{Engine: Engine(tables[0].Engine)}
+	e := &Existing{Engine: Engine(tables[0].Engine), engineFull: tables[0].EngineFull}
 	e.SortingKey = sortingKey(tables[0].SortingKey)
 	if e.Engine.family() == ReplacingMergeTree {
 		e.Version, e.IsDeleted = replacingColumns(tables[0].EngineFull)

@@ -151,6 +151,9 @@ func (t *Target) Columns(table *change.Table) ([]encode.Column, error) {
 	return columns, nil
 }
 
+// Replaces says that rows replace each other in this table, so that it can be loaded anew and swapped in.
+func (t *Target) Replaces() bool { return t.Engine.family() == ReplacingMergeTree }
+
 // Insert returns the beginning of the INSERT of a block with these columns.
 func (t *Target) Insert(columns []string) string {
 	return "INSERT INTO " + t.quoted() + " (" + quoteList(columns) + ")"

@@ -135,6 +135,20 @@ type Server struct {
 	Major, Minor uint64
 }
 
+// AtLeast says whether the server is of this release or a later one.
+func (s Server) AtLeast(major, minor uint64) bool {
+	return s.Major > major || s.Major == major && s.Minor >= minor
+}
+
+// UTC says whether the server's time zone is UTC, under one of its names.
+func (s Server) UTC() bool {
+	switch s.Timezone {
+	case "UTC", "Etc/UTC", "UCT", "Etc/UCT", "Zulu", "Etc/Zulu", "Universal", "Etc/Universal", "GMT", "Etc/GMT":
+		return true
+	}
+	return false
+}
+
 // ErrNoDatabase says that the database is not there, or that the user has no grant on it and so does not see it.
 var ErrNoDatabase = errors.New("the database doesn't exist")
 
@@ -174,16 +188,24 @@ type Table struct {
 
 // Exec runs a statement until it succeeds, fails for good, or ctx ends. The statement must bear repetition.
 func (t *Table) Exec(ctx context.Context, statement string, args ...any) error {
-	return t.client.retry(ctx, t.name, func(ctx context.Context) error {
-		return t.client.queries.Exec(ctx, statement, args...)
-	})
+	return t.Retry(ctx, func(ctx context.Context, once Queries) error { return once.Exec(ctx, statement, args...) })
 }
 
 // Select runs a query as Exec does, and appends its rows to dest, a pointer to a slice of structs with `ch` tags.
 func (t *Table) Select(ctx context.Context, dest any, query string, args ...any) error {
-	return t.client.retry(ctx, t.name, func(ctx context.Context) error {
-		return t.client.queries.Select(ctx, dest, query, args...)
-	})
+	return t.Retry(ctx, func(ctx context.Context, once Queries) error { return once.Select(ctx, dest, query, args...) })
+}
+
+// Queries run once, whatever becomes of them.
+type Queries interface {
+	Exec(ctx context.Context, statement string, args ...any) error
+	Select(ctx context.Context, dest any, query string, args ...any) error
+}
+
+// Retry repeats attempt until it succeeds, fails for good, or ctx ends: for what does not bear repetition unless it is
+// looked first whether it has been done.
+func (t *Table) Retry(ctx context.Context, attempt func(ctx context.Context, once Queries) error) error {
+	return t.client.retry(ctx, t.name, func(ctx context.Context) error { return attempt(ctx, t.client.queries) })
 }
 
 // Insert sends block as one native block until it is stored, fails for good, or ctx ends. statement is the INSERT
