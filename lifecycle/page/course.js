@@ -10,9 +10,9 @@ const wide = {
   below: true,
   ways: {
     "provisioning setup": "M62 62H212", "setup snapshot": "M212 62H362", "snapshot running": "M362 62H532",
-    "snapshot completed": "M382 62C450 62 430 128 500 128H532",
-    "running resync": "M552 62H570C640 62 620 18 690 18H736", "running pausing": "M552 62H736", "pausing paused": "M736 62H920",
-    "running failed": "M552 62H570C650 62 620 128 696 128H736",
+    "snapshot completed": "M362 62H392C450 62 430 128 500 128H532",
+    "running resync": "M532 62H566C640 62 620 18 690 18H736", "running pausing": "M532 62H736", "pausing paused": "M736 62H920",
+    "running failed": "M532 62H566C650 62 620 128 696 128H736",
   },
 };
 const tall = {
@@ -43,16 +43,23 @@ function cameBy(s) {
   return { reached, ways, from };
 }
 
+// litWays returns the way from where a pipe was to where it rests now.
+function litWays(phase, from) {
+  const aside = { pausing: ["running pausing"], paused: ["running pausing", "pausing paused"], resync: ["running resync"], failed: ["running failed"] }[phase] || [];
+  const main = order.includes(from) ? order.slice(order.indexOf(from)) : [];
+  return aside.concat(main.slice(1).map((p, i) => main[i] + " " + p));
+}
+
 function course(status) {
   const map = narrow.matches ? tall : wide;
   const { reached, ways, from } = cameBy(status);
   const phase = status.phase;
   const root = svg("svg", { class: "course " + phase, viewBox: map.box, role: "img", "aria-label": "Life cycle: the pipe is " + phase + (from ? ", coming from " + from : "") });
-  const lit = { pausing: "running pausing", paused: "running pausing,pausing paused", resync: "running resync", failed: "running failed" }[phase] || "";
+  const lit = litWays(phase, from);
   const layers = { " off": [], "": [], " gone": [], " lit": [] }; // what is lit lies on top
   for (const [name, d] of Object.entries(map.ways)) {
     const aside = /failed|completed|resync|paus/.test(name);
-    const state = lit.split(",").includes(name) ? " lit" : ways.includes(name) ? " gone" : aside ? " off" : "";
+    const state = lit.includes(name) ? " lit" : ways.includes(name) ? " gone" : aside ? " off" : "";
     layers[state].push(svg("path", { class: "way" + state, d }));
   }
   for (const layer of Object.values(layers)) root.append(...layer);

@@ -1,6 +1,6 @@
 // The tables of a pipe.
 
-const mostRows = 200; // a page of thousands of rows helps nobody: search finds the rest
+const mostRows = 100; // a page of thousands of rows helps nobody: search finds the rest
 
 // A table of a pipe that rests is loaded, but nothing of it runs.
 const resting = ["pausing", "paused", "completed", "failed"];
