@@ -22,12 +22,16 @@ func (r *Reader) frame(ctx context.Context, frame []byte) error {
 		if err != nil {
 			return fmt.Errorf("behind %s: %w", change.FormatLSN(r.received), err)
 		}
-		r.received = max(r.received, wal.Start)
-		if err := pgoutput.Parse(wal.Data, false, &r.message); err != nil {
-			return fmt.Errorf("at %s: %w", change.FormatLSN(wal.Start), err)
+		lsn := wal.Start
+		if lsn == 0 { // as messages have that go before another of the same record
+			lsn = r.received
 		}
-		if err := r.handle(ctx, wal.Start); err != nil {
-			return fmt.Errorf("%s at %s: %w", r.message.Kind, change.FormatLSN(wal.Start), err)
+		r.received = max(r.received, lsn)
+		if err := pgoutput.Parse(wal.Data, false, &r.message); err != nil {
+			return fmt.Errorf("at %s: %w", change.FormatLSN(lsn), err)
+		}
+		if err := r.handle(ctx, lsn); err != nil {
+			return fmt.Errorf("%s at %s: %w", r.message.Kind, change.FormatLSN(lsn), err)
 		}
 		return nil
 	case pgoutput.FrameKeepalive:
@@ -163,8 +167,12 @@ func (r *Reader) commit(ctx context.Context) error {
 }
 
 // announced takes a Relation message: the first time the stream meets a table,
-// and whenever its definition may have changed.
+// and whenever its definition may have changed. The message has no position of
+// its own; the one it gets is never lower than that of a row sent before, and
+// never that of another definition.
 func (r *Reader) announced(ctx context.Context, lsn uint64) error {
+	lsn = max(lsn, r.received, r.announcedAt+1)
+	r.announcedAt = lsn
 	sent := r.message.Relation // its columns are a fresh slice
 	var table *change.Table
 	var control *change.Control

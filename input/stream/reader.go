@@ -89,6 +89,7 @@ type Reader struct {
 	inside      bool      // a transaction is open
 	lastEnd     uint64    // end of the last commit seen, or of WAL without any behind it
 	received    uint64    // end of the WAL seen
+	announcedAt uint64    // position given to the last Relation message
 	flushAt     time.Time // when the gathered changes are due; zero = none gathered
 	nextTick    time.Time
 	statusAt    time.Time // when the next status is due at the latest
