@@ -92,6 +92,9 @@ func (d *driver) run(ctx context.Context) {
 // live does what a phase is for. It returns nil when the phase is over or was
 // left by a command; changed is closed when there may be news.
 func (d *driver) live(ctx context.Context, phase lifecycle.Phase, changed <-chan struct{}) error {
+	if len(d.pipe.ResyncWanted()) > 0 && (phase == lifecycle.Running || phase == lifecycle.Failed) {
+		return d.pipe.To(ctx, lifecycle.Resync)
+	}
 	work, leave := d.during(ctx, phase)
 	defer leave()
 	switch phase {
@@ -108,10 +111,6 @@ func (d *driver) live(ctx context.Context, phase lifecycle.Phase, changed <-chan
 			return err
 		}
 		return d.pipe.To(ctx, lifecycle.Paused)
-	case lifecycle.Failed:
-		if len(d.pipe.ResyncWanted()) > 0 {
-			return d.pipe.To(ctx, lifecycle.Resync)
-		}
 	case lifecycle.Completed:
 		d.outbox.end()
 	}

@@ -35,9 +35,6 @@ func (d *driver) follow(ctx, work context.Context, phase lifecycle.Phase) error 
 		return err
 	}
 	defer closeSession(conn)
-	if phase == lifecycle.Running && len(d.pipe.ResyncWanted()) > 0 {
-		return d.pipe.To(ctx, lifecycle.Resync)
-	}
 	if phase == lifecycle.Resync {
 		if err := d.renew(work, conn); err != nil {
 			return err
