@@ -81,14 +81,21 @@ func (d *driver) anchor(ctx context.Context, conn *pgx.Conn) (*snapshot.Anchor, 
 	return snapshot.Export(ctx, d.config.source)
 }
 
-// plan cuts tables into chunks: those that have no plan yet, or all of them
-// anew.
+// plan cuts tables into chunks: those that have no plan yet, or whose plan does
+// not fit them any more, or all of them anew.
 func (d *driver) plan(ctx context.Context, conn *pgx.Conn, tables []*catalog.Table, anew bool) error {
 	state := d.pipe.State()
 	plans := map[string][]lifecycle.LoadPart{}
 	for _, t := range tables {
 		if known := state.Tables[t.String()]; !anew && known != nil && len(known.Load.Parts) > 0 {
-			continue
+			stale, err := snapshot.Stale(ctx, conn, known.Load.Parts)
+			if err != nil {
+				return err
+			}
+			if known.Load.Complete || !stale {
+				continue
+			}
+			d.log.With("table", t.String()).Warn("The table was rewritten while it was being loaded; its load begins again")
 		}
 		parts, err := snapshot.Plan(ctx, conn, d.server, t, d.config.chunkRows)
 		if err != nil {
