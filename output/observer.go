@@ -36,15 +36,7 @@ func newObserver(mgr *service.Resources) observer {
 	return lifecycle.HostOf(mgr).Output(mgr.StreamID())
 }
 
-// silent is told, and does nothing.
-type silent struct{}
-
-func (silent) Inserted(string, int, time.Duration) {}
-func (silent) Visible(time.Time)                   {}
-func (silent) Lossy(string, string, string, int)   {}
-func (silent) Error(string)                        {}
-func (silent) Degraded(error)                      {}
-func (silent) Healthy()                            {}
+var _ observer = (*lifecycle.OutputMetrics)(nil)
 
 // health tells the observer when the output turns degraded and when healthy again: once all that failed has succeeded.
 type health struct {
@@ -144,4 +136,22 @@ func errorClass(err error) string {
 		return string(insert.ClassIncompatible)
 	}
 	return classValue
+}
+
+// lossy counts values that were not stored as they are.
+func (d *destination) lossy(table *change.Table, column, reason string, n int) {
+	d.output.observer.Lossy(table.String(), column, reason, n)
+}
+
+// warnLossy logs the first such value of a column and reason.
+func (d *destination) warnLossy(table *change.Table, column, reason, key string) {
+	kind := table.String() + "\x00" + column + "\x00" + reason
+	d.mu.Lock()
+	_, known := d.warned[kind]
+	d.warned[kind] = struct{}{}
+	d.mu.Unlock()
+	if !known {
+		d.output.log.With("table", table.String(), "column", column, "reason", reason, "key", key).
+			Warn("a value was not stored as it is; others of this kind are only counted, see penstock_lossy_values_total")
+	}
 }

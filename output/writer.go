@@ -36,6 +36,7 @@ func (d *destination) newPrepared(table *change.Table, target *ddl.Target, exist
 			IsDeleted:       target.Metadata.IsDeleted,
 			SyncedAt:        target.Metadata.SyncedAt,
 			Lossy:           d.lossy,
+			LossyKey:        d.warnLossy,
 			Now:             time.Now,
 		},
 	}
@@ -83,7 +84,8 @@ type lane struct {
 	release     func()
 	block       *encode.Block
 	token       insert.Token
-	oldest      time.Time // commit of the oldest change in the block, zero where there is none
+	changes     bool      // the block holds rows that are not of a snapshot
+	oldest      time.Time // the commit of the oldest of them
 }
 
 // apply stores what a plan holds. A control is applied between the inserts before and after it.
@@ -186,9 +188,10 @@ func (l *lane) add(batch *change.Batch) error {
 	if batch.Rows[0].LSN == 0 {
 		return nil // of a snapshot
 	}
-	if commit := batch.Transactions[batch.Rows[0].Transaction].CommitTime; l.oldest.IsZero() || commit.Before(l.oldest) {
+	if commit := batch.Transactions[batch.Rows[0].Transaction].CommitTime; !l.changes || commit.Before(l.oldest) {
 		l.oldest = commit
 	}
+	l.changes = true
 	return nil
 }
 
@@ -214,12 +217,18 @@ func (l *lane) send(ctx context.Context, conn *insert.Table) error {
 		return nil
 	}
 	started := time.Now()
-	if err := conn.Insert(ctx, l.prepared.statement, l.block.Input(), l.token.String()); err != nil {
+	block := insert.Block{
+		Statement: l.prepared.statement,
+		Columns:   l.block.Input(),
+		Token:     l.token.String(),
+		Distinct:  !l.changes,
+	}
+	if err := conn.Insert(ctx, block); err != nil {
 		return err
 	}
 	observer := l.destination.output.observer
 	observer.Inserted(l.prepared.table.String(), l.block.Rows(), time.Since(started))
-	if !l.oldest.IsZero() {
+	if l.changes {
 		observer.Visible(l.oldest)
 	}
 	return nil
@@ -262,18 +271,4 @@ func split(batch *change.Batch, limit int) (front, rest *change.Batch) {
 		return &a, &b
 	}
 	return batch, end
-}
-
-// lossy counts values that were not stored as they are, and logs the first of a kind.
-func (d *destination) lossy(table *change.Table, column, reason string, n int) {
-	d.output.observer.Lossy(table.String(), column, reason, n)
-	kind := table.String() + "\x00" + column + "\x00" + reason
-	d.mu.Lock()
-	_, known := d.warned[kind]
-	d.warned[kind] = struct{}{}
-	d.mu.Unlock()
-	if !known {
-		d.output.log.With("table", table.String(), "column", column, "reason", reason, "values", n).
-			Warn("values were not stored as they are; later ones of this kind are only counted")
-	}
 }

@@ -208,14 +208,29 @@ func (t *Table) Retry(ctx context.Context, attempt func(ctx context.Context, onc
 	return t.client.retry(ctx, t.name, func(ctx context.Context) error { return attempt(ctx, t.client.queries) })
 }
 
-// Insert sends block as one native block until it is stored, fails for good, or ctx ends. statement is the INSERT
-// without its end, "INSERT INTO db.table (columns)". token is the same for the same rows, see [Token].
-func (t *Table) Insert(ctx context.Context, statement string, block proto.Input, token string) error {
+// Block is one INSERT.
+type Block struct {
+	// Statement is the INSERT without its end: "INSERT INTO db.table (columns)".
+	Statement string
+	Columns   proto.Input
+	// Token is the same for the same rows, see [Token].
+	Token string
+	// Distinct says that no two rows of the block have the same key, so that the server need not look for such: it then
+	// takes a fifth more rows.
+	Distinct bool
+}
+
+// Insert sends a block as one native block until it is stored, fails for good, or ctx ends.
+func (t *Table) Insert(ctx context.Context, b Block) error {
+	settings := make([]ch.Setting, 0, len(t.client.settings)+2)
+	if b.Distinct {
+		settings = append(settings, ch.Setting{Key: "optimize_on_insert", Value: "0"})
+	}
+	settings = append(settings, t.client.settings...)
 	query := ch.Query{
-		Body:  statement + " FORMAT Native",
-		Input: block,
-		Settings: append(t.client.settings[:len(t.client.settings):len(t.client.settings)],
-			ch.Setting{Key: "insert_deduplication_token", Value: token, Important: true}),
+		Body:     b.Statement + " FORMAT Native",
+		Input:    b.Columns,
+		Settings: append(settings, ch.Setting{Key: "insert_deduplication_token", Value: b.Token, Important: true}),
 	}
 	return t.client.retry(ctx, t.name, func(ctx context.Context) error {
 		return t.client.insertOnce(ctx, query)

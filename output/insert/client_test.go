@@ -21,7 +21,7 @@ func TestInsertIsOnePart(t *testing.T) {
 		exec(t, c, "CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n")
 		// More than a server collects (min_insert_block_size_rows) or takes apart (max_insert_block_size) by default.
 		const rows = 2_500_000
-		if err := c.Table("t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, rows), "a"); err != nil {
+		if err := c.Table("t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, rows), Token: "a"}); err != nil {
 			t.Fatal(err)
 		}
 		if got := count(t, c, "SELECT count() AS n FROM t"); got != rows {
@@ -38,7 +38,7 @@ func TestInsertIsDeduplicatedByToken(t *testing.T) {
 	c := newClient(t, devtest.ClickHouse(t), nil)
 	exec(t, c, "CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n SETTINGS non_replicated_deduplication_window = 100")
 	for _, token := range []string{"a", "a", "b"} {
-		if err := c.Table("t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, 10), token); err != nil {
+		if err := c.Table("t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 10), Token: token}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,7 +61,7 @@ func TestInsertFailsForGood(t *testing.T) {
 			r := new(recorder)
 			c := newClient(t, devtest.ClickHouse(t), r)
 			exec(t, c, test.setup)
-			err := c.Table("db.t").Insert(t.Context(), test.statement, numbers(0, 1), "a")
+			err := c.Table("db.t").Insert(t.Context(), Block{Statement: test.statement, Columns: numbers(0, 1), Token: "a"})
 			var failure *Error
 			if !errors.As(err, &failure) || failure.Class != test.class || failure.Code == 0 {
 				t.Fatalf("got %v, want an error of class %s", err, test.class)
@@ -71,7 +71,7 @@ func TestInsertFailsForGood(t *testing.T) {
 			}
 			// The connection pool is none the worse.
 			exec(t, c, "CREATE TABLE fine (n Int64) ENGINE = Null")
-			if err := c.Table("fine").Insert(t.Context(), "INSERT INTO fine (n)", numbers(0, 1), "b"); err != nil {
+			if err := c.Table("fine").Insert(t.Context(), Block{Statement: "INSERT INTO fine (n)", Columns: numbers(0, 1), Token: "b"}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -96,7 +96,7 @@ func TestInsertSurvivesARestart(t *testing.T) {
 				first := (w*blocks + b) * rows
 				token := Token{}
 				token.Reset("t")
-				if err := c.Table("db.t").Insert(t.Context(), "INSERT INTO t (n)", numbers(first, rows), token.String()+string(rune('A'+w))+string(rune('A'+b))); err != nil {
+				if err := c.Table("db.t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(first, rows), Token: token.String() + string(rune('A'+w)) + string(rune('A'+b))}); err != nil {
 					return err
 				}
 			}
@@ -135,7 +135,9 @@ func TestInsertEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Table("db.t").Insert(ctx, "INSERT INTO t (n)", numbers(0, 1), "a") }()
+	go func() {
+		done <- c.Table("db.t").Insert(ctx, Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 1), Token: "a"})
+	}()
 	devtest.Eventually(t, 10*time.Second, "the insert is repeated", func() (bool, error) {
 		failing, _ := r.counts()
 		return failing == 1, nil
@@ -157,7 +159,7 @@ func TestInsertEndsWithItsContextWhileTheServerIsSilent(t *testing.T) {
 	exec(t, c, "CREATE MATERIALIZED VIEW slow TO sink AS SELECT n + sleepEachRow(1) AS n FROM source")
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	err := c.Table("db.source").Insert(ctx, "INSERT INTO source (n)", numbers(0, 3), "a")
+	err := c.Table("db.source").Insert(ctx, Block{Statement: "INSERT INTO source (n)", Columns: numbers(0, 3), Token: "a"})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
@@ -182,7 +184,7 @@ func TestSeveralHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec(t, c, "CREATE TABLE t (n Int64) ENGINE = MergeTree ORDER BY n")
-	if err := c.Table("t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, 5), "a"); err != nil {
+	if err := c.Table("t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 5), Token: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := count(t, c, "SELECT count() AS n FROM t"); got != 5 {
@@ -245,7 +247,7 @@ func TestAccess(t *testing.T) {
 	exec(t, newClient(t, server.DSN(), nil), "CREATE TABLE t (n Int64) ENGINE = Null")
 	c := newClient(t, server.ReaderDSN("penstock"), nil)
 	var failure *Error
-	err := c.Table("db.t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, 1), "a")
+	err := c.Table("db.t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 1), Token: "a"})
 	if !errors.As(err, &failure) || failure.Class != ClassAccess || !strings.Contains(failure.Hint, "GRANT") {
 		t.Errorf("got %v, want a hint at the grants", err)
 	}
@@ -258,7 +260,7 @@ func TestCloseTwice(t *testing.T) {
 	noLeaks(t)
 	c := newClient(t, devtest.ClickHouse(t), nil)
 	exec(t, c, "CREATE TABLE t (n Int64) ENGINE = Null")
-	if err := c.Table("t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, 1), "a"); err != nil {
+	if err := c.Table("t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 1), Token: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -266,7 +268,7 @@ func TestCloseTwice(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if err := c.Table("t").Insert(t.Context(), "INSERT INTO t (n)", numbers(0, 1), "a"); !errors.Is(err, errClosed) {
+	if err := c.Table("t").Insert(t.Context(), Block{Statement: "INSERT INTO t (n)", Columns: numbers(0, 1), Token: "a"}); !errors.Is(err, errClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -93,7 +93,7 @@ func parseDSN(text string) (*DSN, error) {
 	if fragment != "" || strings.ContainsAny(path, "@/") {
 		return nil, errors.New("a user, password or database with one of @ : / ? # % must be percent-encoded (# is %23, / is %2F, @ is %40)")
 	}
-	d := &DSN{Compression: CompressionLZ4, DialTimeout: defaultDialTimeout}
+	d := &DSN{DialTimeout: defaultDialTimeout}
 	var err error
 	if d.Database, err = url.PathUnescape(path); err != nil {
 		return nil, errors.New("the database is not correctly percent-encoded")
@@ -110,6 +110,12 @@ func parseDSN(text string) (*DSN, error) {
 	}
 	if d.Hosts, err = splitHosts(authority, secure); err != nil {
 		return nil, err
+	}
+	if d.Compression == "" {
+		d.Compression = CompressionLZ4
+		if allLoopback(d.Hosts) {
+			d.Compression = CompressionNone
+		}
 	}
 	if d.User == "" {
 		d.User = "default"
@@ -179,7 +185,9 @@ func (d *DSN) setParameters(query string) (secure bool, err error) {
 		}
 	}
 	switch v := values.Get("compress"); v {
-	case "", "true", "lz4":
+	case "":
+	case "true", "lz4":
+		d.Compression = CompressionLZ4
 	case "zstd":
 		d.Compression = CompressionZSTD
 	case "none", "false":
@@ -217,4 +225,15 @@ func splitHosts(list string, secure bool) ([]string, error) {
 		hosts[i] = net.JoinHostPort(name, port)
 	}
 	return hosts, nil
+}
+
+// allLoopback says whether all hosts are this machine, where compressing costs more than it saves.
+func allLoopback(hosts []string) bool {
+	for _, host := range hosts {
+		name, _, _ := net.SplitHostPort(host)
+		if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
 }

@@ -16,7 +16,11 @@ func TestParseDSN(t *testing.T) {
 	}{
 		{
 			dsn:  "clickhouse://localhost",
-			want: DSN{Hosts: []string{"localhost:9000"}, User: "default", Database: "default", Compression: CompressionLZ4, DialTimeout: 10 * time.Second},
+			want: DSN{Hosts: []string{"localhost:9000"}, User: "default", Database: "default", Compression: CompressionNone, DialTimeout: 10 * time.Second},
+		},
+		{
+			dsn:  "clickhouse://localhost,[::1]:9001,127.0.0.2/d?compress=lz4",
+			want: DSN{Hosts: []string{"localhost:9000", "[::1]:9001", "127.0.0.2:9000"}, User: "default", Database: "d", Compression: CompressionLZ4, DialTimeout: 10 * time.Second},
 		},
 		{
 			dsn:  "clickhouse://shop:s3cret@a:9000,b,[::1]:9001/an%2Fal?compress=zstd&dial_timeout=3s",
