@@ -134,7 +134,7 @@ func TestScreenWithoutATerminalPrintsPlainLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(content)
-	for _, want := range []string{"phase snapshot", "phase running", "orders               200 rows copied", "1 234 567 written"} {
+	for _, want := range []string{"phase snapshot", "phase running", "orders               200 rows copied", "1 234 567 rows written"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing", want)
 		}

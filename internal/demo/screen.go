@@ -27,10 +27,20 @@ type screen struct {
 	drawn     int // lines of the block
 	lastPlain time.Time
 	phase     string
+	samples   []sample // of the last rateWindow
+}
+
+// sample is how many rows had been copied and changes streamed at a time.
+type sample struct {
+	at    time.Time
+	total int64
 }
 
 const (
 	plainInterval = 2 * time.Second
+	rateWindow    = 2 * time.Second
+	// usualWidth is that of a terminal that does not say.
+	usualWidth = 80
 	barWidth      = 30
 	bold, dim     = "\x1b[1m", "\x1b[2m"
 	green, red    = "\x1b[32m", "\x1b[31m"
@@ -64,6 +74,32 @@ func (s *screen) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// rate takes a sample and returns the rows and changes per second of late.
+func (s *screen) rate(total int64) int64 {
+	now := time.Now()
+	s.samples = append(s.samples, sample{now, total})
+	for now.Sub(s.samples[0].at) > rateWindow {
+		s.samples = s.samples[1:]
+	}
+	first := s.samples[0]
+	if first.at.Equal(now) {
+		return 0
+	}
+	return int64(float64(total-first.total) / now.Sub(first.at).Seconds())
+}
+
+// fit cuts text to what is left of a line: one that wraps could not be erased.
+func (s *screen) fit(text string, used int) string {
+	width := usualWidth
+	if size, err := unix.IoctlGetWinsize(int(s.out.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
+		width = int(size.Col)
+	}
+	if runes := []rune(text); len(runes) > width-used {
+		return string(runes[:max(width-used-1, 0)]) + "…"
+	}
+	return text
+}
+
 // erase takes the block off the terminal.
 func (s *screen) erase() {
 	if s.drawn > 0 {
@@ -93,14 +129,15 @@ func (s *screen) progress(d api.PipeDetail, written int64) {
 		}
 	}
 	s.phase = d.Phase
+	copied, total := s.copied(d)
+	rate := s.rate(copied + changes(d))
 	if !s.tty {
 		if !changed && time.Since(s.lastPlain) < plainInterval {
 			return
 		}
 		s.lastPlain = time.Now()
-		copied, total := s.copied(d)
-		fmt.Fprintf(s.out, "%s  %s: %s of %s rows copied, %s rows/s, %s changes applied of %s written, %s\n", s.clock(), d.Phase,
-			thousands(copied), thousands(total), thousands(int64(d.RowsPerSecond)), thousands(changes(d)), thousands(written), lag(d))
+		fmt.Fprintf(s.out, "%s  %s: %s of %s rows copied, %s rows/s, %s changes streamed of %s rows written, %s\n", s.clock(), d.Phase,
+			thousands(copied), thousands(total), thousands(rate), thousands(changes(d)), thousands(written), lag(d))
 		return
 	}
 	var b strings.Builder
@@ -108,11 +145,10 @@ func (s *screen) progress(d api.PipeDetail, written int64) {
 	for _, t := range d.Tables {
 		b.WriteString(s.tableLine(t))
 	}
-	copied, total := s.copied(d)
-	fmt.Fprintf(&b, "%s of %s rows copied, %s rows/s\n", thousands(copied), thousands(total), thousands(int64(d.RowsPerSecond)))
-	fmt.Fprintf(&b, "%s live changes written, %s applied, %s\n", thousands(written), thousands(changes(d)), lag(d))
+	fmt.Fprintf(&b, "%s of %s rows copied, %s rows/s\n", thousands(copied), thousands(total), thousands(rate))
+	fmt.Fprintf(&b, "%s rows written live, %s changes streamed, %s\n", thousands(written), thousands(changes(d)), lag(d))
 	for _, trouble := range d.Degraded {
-		b.WriteString(s.colour(red, trouble.Side+": "+trouble.Reason) + "\n")
+		b.WriteString(s.colour(red, s.fit(trouble.Side+": "+trouble.Reason, 0)) + "\n")
 	}
 	s.erase()
 	fmt.Fprint(s.out, b.String())
@@ -128,7 +164,7 @@ func (s *screen) tableLine(t api.Table) string {
 	bar := strings.Repeat("█", filled) + s.colour(dim, strings.Repeat("░", barWidth-filled))
 	phase := t.Phase
 	if t.Failure != nil {
-		phase = s.colour(red, phase+": "+t.Failure.Reason)
+		phase = s.colour(red, s.fit(phase+": "+t.Failure.Reason, barWidth+35))
 	}
 	return fmt.Sprintf("  %-12s %s %11s  %s %s\n", tableName(t), bar, thousands(t.Rows), phase, s.colour(dim, "+"+thousands(tableChanges(t))))
 }

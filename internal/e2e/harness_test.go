@@ -254,7 +254,7 @@ func (p *pipe) stop() {
 		return
 	default:
 	}
-	if err := p.stream.StopWithin(30 * time.Second); err != nil {
+	if err := p.stream.StopWithin(15 * time.Second); err != nil {
 		p.t.Errorf("stopping the pipeline: %v", err)
 	}
 	<-p.done
