@@ -41,10 +41,10 @@ const (
 	rateWindow    = 2 * time.Second
 	// usualWidth is that of a terminal that does not say.
 	usualWidth = 80
-	barWidth      = 30
-	bold, dim     = "\x1b[1m", "\x1b[2m"
-	green, red    = "\x1b[32m", "\x1b[31m"
-	normal        = "\x1b[0m"
+	barWidth   = 30
+	bold, dim  = "\x1b[1m", "\x1b[2m"
+	green, red = "\x1b[32m", "\x1b[31m"
+	normal     = "\x1b[0m"
 )
 
 func newScreen(out *os.File, rows int) *screen {
