@@ -248,32 +248,6 @@ func (d *destination) evolve(ctx context.Context, table *change.Table) error {
 	return nil
 }
 
-// truncate removes the rows that are older than the TRUNCATE. The caller has the table alone.
-func (d *destination) truncate(ctx context.Context, c *change.Control) error {
-	conn, err := d.conn()
-	if err != nil {
-		return err
-	}
-	target := d.target(c.Table)
-	existing, err := target.Read(ctx, conn)
-	if err != nil {
-		return err
-	}
-	log := d.output.log.With("table", d.fullName, "source", c.Table.String(), "lsn", change.FormatLSN(c.LSN))
-	statement := target.Truncate(existing, c.LSN)
-	if statement == "" {
-		if existing != nil {
-			log.With("engine", string(existing.Engine)).Info("TRUNCATE at the source leaves rows here: the engine does not take rows back")
-		}
-		return nil
-	}
-	if err := conn.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("truncating %s: %w", target, err)
-	}
-	log.Info("removed rows after a TRUNCATE at the source")
-	return nil
-}
-
 // pauseAfterFailure waits where the table has just failed.
 func (d *destination) pauseAfterFailure(ctx context.Context) error {
 	d.mu.Lock()

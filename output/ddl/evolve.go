@@ -1,6 +1,7 @@
 package ddl
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,18 +74,29 @@ func (t *Target) widen(table *change.Table, c change.Column, e *Existing, existi
 }
 
 // Truncate returns the statement that removes the rows older than a position, snapshot rows (version 0) among them,
-// "" where the engine keeps nothing or everything.
+// "" where the engine keeps nothing or everything. It only begins the removal, which has ended when [Target.Older] is 0.
 //
 // It is ALTER TABLE … DELETE rather than the lightweight DELETE FROM: a truncated table is to give its disk space back,
-// parts without a surviving row are dropped without being read, and tables with projections take it. mutations_sync = 1
-// waits until it is done on the replica that is asked; the others apply it in the same place of their log, so that rows
-// inserted after it are not touched there either.
+// parts without a surviving row are dropped without being read, and tables with projections take it. Rows inserted after
+// it are not touched, on other replicas neither.
 func (t *Target) Truncate(e *Existing, lsn uint64) string {
 	if e == nil || e.Engine.family() != ReplacingMergeTree {
 		return ""
 	}
-	return fmt.Sprintf("ALTER TABLE %s%s DELETE WHERE %s < %d SETTINGS mutations_sync = 1",
+	return fmt.Sprintf("ALTER TABLE %s%s DELETE WHERE %s < %d SETTINGS mutations_sync = 0",
 		t.quoted(), t.onCluster(), Quote(t.Metadata.Version), lsn)
+}
+
+// Older counts the rows older than a position.
+func (t *Target) Older(ctx context.Context, conn Conn, lsn uint64) (uint64, error) {
+	var counts []struct {
+		Rows uint64 `ch:"rows"`
+	}
+	query := fmt.Sprintf("SELECT count() AS rows FROM %s WHERE %s < %d", t.quoted(), Quote(t.Metadata.Version), lsn)
+	if err := conn.Select(ctx, &counts, query); err != nil {
+		return 0, fmt.Errorf("counting rows of %s: %w", t, err)
+	}
+	return counts[0].Rows, nil
 }
 
 // Dropped returns the columns that the table still has and the source no longer sends.

@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstock/penstock/internal/change"
+	"github.com/penstock/penstock/internal/devstack/devtest"
 )
 
 func types(e *Existing) map[string]string {
@@ -120,8 +122,7 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// A TRUNCATE removes what was before it, with version 0 too, and nothing that came after it, and is done when the
-// statement returns.
+// A TRUNCATE removes what was before it, with version 0 too, and nothing that came after it.
 func TestTruncate(t *testing.T) {
 	conn, database := connect(t)
 	source := table(1, notNull("id", int8))
@@ -133,9 +134,16 @@ func TestTruncate(t *testing.T) {
 	mustExec(t, conn, statement)
 	mustExec(t, conn, "INSERT INTO "+target.quoted()+" (id, _version) SELECT number, 0 FROM numbers(1000)")
 	mustExec(t, conn, "INSERT INTO "+target.quoted()+" (id, _version) VALUES (1, 99), (2, 100), (3, 101)")
+	if n, err := target.Older(t.Context(), conn, 100); n != 1001 || err != nil {
+		t.Fatalf("%d rows are older, %v; want 1001", n, err)
+	}
 	truncate := target.Truncate(mustRead(t, conn, target), 100)
 	for range 2 { // replayed, it changes nothing
 		mustExec(t, conn, truncate)
+		devtest.Eventually(t, 30*time.Second, "no older row is left", func() (bool, error) {
+			n, err := target.Older(t.Context(), conn, 100)
+			return n == 0, err
+		})
 		var ids []int64
 		if err := conn.QueryRow(t.Context(), "SELECT groupArraySorted(10)(id) FROM "+target.quoted()).Scan(&ids); err != nil {
 			t.Fatal(err)
