@@ -58,6 +58,26 @@ func TestSchemaChangeBetweenRows(t *testing.T) {
 	}
 }
 
+// A column grows wider; rows of the narrow definition that are sent again still fit.
+func TestColumnGrowsWider(t *testing.T) {
+	dsn := devtest.ClickHouse(t)
+	o, _ := connected(t, dsn, "")
+	narrow := table("users", 0, column("id", int8), column("name", text), column("age", int4))
+	wide := table("users", 0x20, column("id", int8), column("name", text), column("age", int8))
+	b := messages(
+		batch(narrow, row{0x10, insertOp, []any{int64(1), "ann", int32(-30)}}),
+		&change.Control{Operation: change.Schema, Table: wide, Previous: narrow, LSN: 0x20},
+		batch(wide, row{0x30, insertOp, []any{int64(2), "bo", int64(1) << 40}}),
+	)
+	for range 2 {
+		mustWrite(t, o, b)
+		if got, want := lines(t, dsn, "toString(id), toString(age), toTypeName(age)", "public_users FINAL ORDER BY id"),
+			"1|-30|Nullable(Int64)\n2|1099511627776|Nullable(Int64)"; got != want {
+			t.Errorf("users are\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
 // Rule 5 of the design: a truncate is bounded by its version, so what came later survives, also when it is replayed.
 func TestTruncateIsBoundedByItsVersion(t *testing.T) {
 	dsn := devtest.ClickHouse(t)
