@@ -129,7 +129,7 @@ exit 7
 }
 
 func TestPackageListIsPinnedAndNamesNoRegistry(t *testing.T) {
-	for _, entry := range []string{"postgres-14", "postgres-15", "postgres-16", "postgres-17", "postgres-18", "clickhouse"} {
+	for _, entry := range []string{"postgres-14", "postgres-15", "postgres-16", "postgres-17", "postgres-18", "clickhouse", "playwright-core"} {
 		list, err := cutList(entry)
 		if err != nil {
 			t.Errorf("%s: %v", entry, err)

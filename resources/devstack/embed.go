@@ -1,6 +1,6 @@
-// Package packagelist holds the list of npm packages that the development servers come from, each pinned to a version and
-// to the hash of its contents. It lies here, away from internal/devstack which installs them, so that npm's own tools can
-// update it in place (npm install --package-lock-only).
+// Package packagelist holds the list of npm packages that the development servers, and the driver of the browser tests,
+// come from, each pinned to a version and to the hash of its contents. It lies here, away from internal/devstack which
+// installs them, so that npm's own tools can update it in place (npm install --package-lock-only).
 package packagelist
 
 import _ "embed"
