@@ -11,7 +11,7 @@ TIMEOUT  ?= 15m
 server_packages = $(sort ./internal/devstack/devtest/ $(dir $(shell grep -rl --include='*_test.go' internal/devstack/devtest .)))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-race test-postgres-matrix bench fuzz lint fmt clean
+.PHONY: help demo build test test-race test-postgres-matrix bench bench-quick fuzz lint fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -35,8 +35,11 @@ test-postgres-matrix: ## test against every supported version of Postgres: POSTG
 		PENSTOCK_TEST_POSTGRES=$$version $(GO) test -count 1 -p 2 -timeout $(TIMEOUT) $(server_packages); \
 	done
 
-bench: build ## compare with other ways from Postgres to ClickHouse
+bench: ## compare with other ways from Postgres to ClickHouse: ARGS="-list" tells what there is
 	$(GO) run ./bench $(ARGS)
+
+bench-quick: ## the same in a few minutes: one snapshot and one backlog
+	$(GO) run ./bench -quick $(ARGS)
 
 # go test -fuzz takes one target of one package at a time.
 fuzz: ## fuzz each target for FUZZTIME (5s): FUZZTIME=5m for a real hunt

@@ -1,0 +1,210 @@
+// Command bench compares Penstock with other ways from PostgreSQL to
+// ClickHouse, on the same tables, on this machine, in one run: every contender
+// gets the same servers with the same durability, a warm-up that does not
+// count, and its turns between those of the others; and after every run the
+// rows are compared with the source.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	workloads, contenders string
+	repeats               int
+	scale                 float64
+	quick                 bool
+	postgres              int
+	results, profiles     string
+	penstock              string
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.workloads, "workloads", "", "comma-separated workloads; all by default")
+	flag.StringVar(&o.contenders, "contenders", "", "comma-separated beginnings of the names of contenders; all by default")
+	flag.IntVar(&o.repeats, "repeats", 0, "runs of each contender, without the warm-up; 5 by default, 3 with -quick")
+	flag.Float64Var(&o.scale, "scale", 1, "multiplies the rows of the workloads")
+	flag.BoolVar(&o.quick, "quick", false, "the workloads mixed and inserts only")
+	flag.IntVar(&o.postgres, "postgres", 0, "major version of PostgreSQL, 14 to 18")
+	flag.StringVar(&o.results, "results", filepath.Join("bench", "results.json"), "where every sample is written to")
+	flag.StringVar(&o.profiles, "profiles", "", "folder to write profiles of penstock to, from one more run that does not count")
+	flag.StringVar(&o.penstock, "penstock", "", "the program to measure; built from this source tree by default")
+	list := flag.Bool("list", false, "list workloads and contenders")
+	flag.Parse()
+	if *list {
+		printLists(o.scale)
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func printLists(scale float64) {
+	fmt.Println("workloads:")
+	for _, w := range workloads(scale) {
+		fmt.Printf("  %-12s %s\n", w.name, w.title)
+	}
+	fmt.Println("contenders:")
+	for _, c := range contenders() {
+		fmt.Printf("  %-27s %s\n", c.name, c.what)
+		if c.missing != "" {
+			fmt.Printf("  %-27s (%s)\n", "", c.missing)
+		}
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	chosen, who, err := o.choose()
+	if err != nil {
+		return err
+	}
+	if o.repeats == 0 {
+		if o.repeats = 5; o.quick {
+			o.repeats = 3
+		}
+	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return fmt.Errorf("making the folder of the profiles: %w", err)
+		}
+	}
+	if o.penstock == "" {
+		folder, err := os.MkdirTemp("", "penstock-bench-")
+		if err != nil {
+			return fmt.Errorf("making a folder for the program: %w", err)
+		}
+		defer os.RemoveAll(folder)
+		if o.penstock, err = buildPenstock(ctx, folder); err != nil {
+			return err
+		}
+	}
+	s, err := startStack(ctx, o.postgres, os.Stdout)
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err != nil {
+		return err
+	}
+	r, err := newReport(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	for _, w := range chosen {
+		if err := compete(ctx, s, w, who, o, r); err != nil {
+			return fmt.Errorf("workload %s: %w", w.name, err)
+		}
+		// After each, so that a run that is ended early leaves something.
+		if err := r.write(o.results); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\nevery sample is in %s\n", o.results)
+	return nil
+}
+
+// choose returns the workloads and contenders that take part.
+func (o options) choose() (chosen []workload, who []contender, err error) {
+	all := workloads(o.scale)
+	names := strings.Split(o.workloads, ",")
+	switch {
+	case o.workloads != "":
+	case o.quick:
+		names = []string{"mixed", "inserts"}
+	default:
+		names = nil
+		for _, w := range all {
+			names = append(names, w.name)
+		}
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(w workload) bool { return w.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return nil, nil, fmt.Errorf("there is no workload %q; -list tells which there are", name)
+		}
+		chosen = append(chosen, all[i])
+	}
+	for _, c := range contenders() {
+		for _, prefix := range strings.Split(o.contenders, ",") {
+			if strings.HasPrefix(c.name, strings.TrimSpace(prefix)) {
+				who = append(who, c)
+				break
+			}
+		}
+	}
+	if len(who) == 0 {
+		return nil, nil, fmt.Errorf("there is no contender %q; -list tells which there are", o.contenders)
+	}
+	return chosen, who, nil
+}
+
+// compete runs all contenders on one workload, in turn.
+func compete(ctx context.Context, s *stack, w workload, who []contender, o options, r *report) (err error) {
+	fmt.Printf("\n%s: %s\n", w.name, w.title)
+	began := time.Now()
+	a, err := s.prepare(ctx, w)
+	defer func() { err = errors.Join(err, a.close()) }()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("  data made in %.0f s\n", time.Since(began).Seconds())
+	r.prepared(a)
+
+	var part []contender
+	for _, c := range who {
+		switch {
+		case !c.does(w.kind):
+		case c.missing != "":
+			r.missing(w, c)
+		default:
+			part = append(part, c)
+		}
+	}
+	broken := map[string]bool{}
+	expected := map[string]time.Duration{}
+	for round := 0; round <= o.repeats; round++ {
+		for i := range part {
+			// Each round begins with another: who runs after whom changes.
+			c := part[(i+round)%len(part)]
+			if broken[c.name] {
+				continue
+			}
+			t := &trial{penstock: o.penstock, sample: sample{Workload: w.name, Contender: c.name, Round: round}}
+			result := a.try(ctx, c, t)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.add(result)
+			// What cannot do it once is not asked again.
+			broken[c.name] = result.Error != "" && round == 0
+			expected[c.name] = time.Duration(result.Seconds * float64(time.Second))
+		}
+	}
+	r.print(w)
+	if o.profiles == "" {
+		return nil
+	}
+	for _, c := range part {
+		if !strings.HasPrefix(c.name, "penstock") || broken[c.name] {
+			continue
+		}
+		name := w.name + "-" + strings.TrimPrefix(c.name, "penstock, ")
+		t := &trial{penstock: o.penstock, profile: filepath.Join(o.profiles, name), expected: expected[c.name], sample: sample{Workload: w.name, Contender: c.name}}
+		if result := a.try(ctx, c, t); result.Error != "" {
+			fmt.Printf("  profiling %s: %s\n", c.name, result.Error)
+		}
+	}
+	return nil
+}
