@@ -33,6 +33,7 @@ func main() {
 		service.CLIOptSetDefaultConfigPaths("/penstock.yaml", "/etc/penstock/config.yaml"),
 		service.CLIOptSetMainSchemaFrom(func() *service.ConfigSchema { return schema(version, built) }),
 		service.CLIOptAddCommand(demoCommand()),
+		shellCommands(),
 	)
 }
 
