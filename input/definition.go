@@ -38,6 +38,12 @@ func (s *definitions) unknown(ctx context.Context, sent *pgoutput.Relation, lsn 
 	}
 	selection := s.config.selection
 	selection.Include = []string{catalog.Literal(sent.Namespace + "." + sent.Name)}
+	standsAlone, err := catalog.StandsAlone(ctx, s.conn, sent.OID)
+	if err != nil || !standsAlone {
+		// The server announces partitions too, though their rows come as the
+		// root's; and a table that was dropped meanwhile has nowhere to be.
+		return nil, nil, err
+	}
 	tables, err := catalog.Tables(ctx, s.conn, s.server, &selection, nil, true)
 	if err != nil {
 		return nil, nil, err

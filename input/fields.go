@@ -138,7 +138,6 @@ With `+"`format: rows`"+` each message is one row as a flat object and has the m
 				Description("Whether a batch that the output rejects is sent again until it is accepted. With `false` the input goes back to the last confirmed position instead and reads from there again; nothing is lost either way.").
 				Advanced(),
 		).
-		LintRule(`root = if this.mode == "cdc_only" && this.snapshot.or({}).keys().length() > 0 { "field `+"`snapshot`"+` has no effect with mode: cdc_only" }`).
 		Example("Into ClickHouse", "Copies every table of a schema and keeps it up to date.", `
 input:
   label: shop

@@ -119,6 +119,16 @@ func Tables(ctx context.Context, conn *pgx.Conn, server *Server, selection *Sele
 	return tables, nil
 }
 
+// StandsAlone says that a relation exists and is not a partition of another.
+func StandsAlone(ctx context.Context, conn *pgx.Conn, oid uint32) (bool, error) {
+	var alone bool
+	err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_class WHERE oid = $1 AND NOT relispartition)`, oid).Scan(&alone)
+	if err != nil {
+		return false, fmt.Errorf("looking up relation %d: %w", oid, Explain(err))
+	}
+	return alone, nil
+}
+
 // Literal returns the glob that matches one table only, schema.table.
 func Literal(table string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(table)

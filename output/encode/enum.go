@@ -12,10 +12,14 @@ import (
 // destination's type gives them. A label it does not list does not fit.
 func newEnum[T int8 | int16](s *site, t chType, input func([]T) proto.ColInput) (encoder, error) {
 	numbers := make(map[string]T, len(t.args))
+	var lowest T
 	for _, arg := range t.args {
 		label, number, err := enumLabel(arg)
 		if err != nil {
 			return nil, fmt.Errorf("reading ClickHouse type %q: %w", t.text, err)
+		}
+		if len(numbers) == 0 || T(number) < lowest {
+			lowest = T(number)
 		}
 		numbers[label] = T(number)
 	}
@@ -25,7 +29,7 @@ func newEnum[T int8 | int16](s *site, t chType, input func([]T) proto.ColInput) 
 		}
 		return 0, unknownLabel
 	}
-	return &fixed[T]{site: s, binary: read, text: read, input: input}, nil
+	return &fixed[T]{site: s, missing: lowest, binary: read, text: read, input: input}, nil
 }
 
 // enumLabel reads 'label' = 1.

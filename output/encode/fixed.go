@@ -37,6 +37,10 @@ type fixed[T any] struct {
 	// input gives the values their wire form.
 	input func(values []T) proto.ColInput
 
+	// missing is the type's default, which ClickHouse stores where there is no
+	// value: for most types it is zero.
+	missing T
+
 	values []T
 	nulls  []uint8 // parallel to values where site.nullable, else empty
 	marked int
@@ -85,8 +89,7 @@ func (f *fixed[T]) append(data []byte, cells []change.Cell) error {
 }
 
 func (f *fixed[T]) setNull(dst []T, nulls []uint8, i int) {
-	var zero T
-	dst[i] = zero
+	dst[i] = f.missing
 	if nulls != nil {
 		nulls[i] = 1
 	}

@@ -41,7 +41,8 @@ func newDate[T int32 | uint16](s *site, least, most int64, input func([]T) proto
 		return T(days), exact
 	}
 	return &fixed[T]{
-		site: s,
+		site:    s,
+		missing: T(least), // Date32's default is 1900-01-01
 		binary: func(b []byte) (T, verdict) {
 			if len(b) != 4 {
 				return 0, malformed
