@@ -34,8 +34,12 @@ func BenchmarkAssembler(b *testing.B) {
 		sent    []string
 		message []byte
 	}{
-		{"insert", names, insert}, {"update", names, update}, {"update of the key", names, rekey},
-		{"update of a full row", names, full}, {"delete", names, remove}, {"insert with columns in another order", other, insert},
+		{"insert", names, insert},
+		{"update", names, update},
+		{"update of the key", names, rekey},
+		{"update of a full row", names, full},
+		{"delete", names, remove},
+		{"insert with columns in another order", other, insert},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
 			r, err := newRelation(tb, announce(tt.sent...))
