@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/penstock/penstock/internal/change"
 )
 
 // session holds the settings of every session we open: with them a value reads
@@ -85,7 +87,7 @@ func explainDSN(dsn string, err error) error {
 	if cause := errors.Unwrap(err); cause != nil {
 		return fmt.Errorf("field `dsn`: %w", cause)
 	}
-	return errors.New("field `dsn`: it is not a valid PostgreSQL connection string")
+	return errors.New("field `dsn`: it is not a valid PostgreSQL connection string: check its port and its hosts")
 }
 
 func named(c *tls.Config, host string) *tls.Config {
@@ -117,6 +119,13 @@ func (s *Source) ConnectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	config := s.config.Config.Copy()
 	config.RuntimeParams["replication"] = "database"
 	conn, err := pgconn.ConnectConfig(ctx, config)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == codeNoPrivilege {
+		return nil, &change.Failure{
+			Class: ClassPrivilege, Reason: refused.Message, Err: err,
+			Fix: "run ALTER ROLE " + quote(s.config.User) + " REPLICATION",
+		}
+	}
 	if err != nil {
 		return nil, explainConnect(&s.config.Config, err)
 	}
