@@ -22,7 +22,7 @@ class Spark {
   }
 
   // show draws the values, and writes the present one unless a pointer asks for
-  // another.
+  // another. Where there is nothing to measure, present is undefined.
   show(values, interval, present) {
     this.values = values;
     this.interval = interval;
@@ -34,9 +34,9 @@ class Spark {
     const line = values.map((v, i) => `${x(i)} ${y(v)}`).join("L");
     this.edge.setAttribute("d", values.length ? "M" + line : "");
     this.area.setAttribute("d", values.length ? `M${x(0)} ${chartHeight}L${line}L${room - 1} ${chartHeight}Z` : "");
-    const most = values.length ? Math.max(...values) : 0;
+    const most = Math.max(0, present || 0, ...values);
     put(this.peak, most > 0 ? "peak " + this.write(most).join(" ") : "");
-    if (this.at === undefined) put2(this.now, ...this.write(present));
+    if (this.at === undefined) this.leave();
   }
 
   point(e) {
@@ -52,6 +52,6 @@ class Spark {
   leave() {
     this.at = undefined;
     this.cut.setAttribute("d", "");
-    put2(this.now, ...this.write(this.present || 0));
+    put2(this.now, ...(this.present === undefined ? ["–", ""] : this.write(this.present)));
   }
 }

@@ -24,8 +24,8 @@ const tall = {
   below: false,
   ways: {
     "provisioning setup": "M24 22V70", "setup snapshot": "M24 70V118", "snapshot running": "M24 118V178",
-    "snapshot completed": "M118 118H190", "running resync": "M104 178H124C160 178 130 156 170 156H190",
-    "running pausing": "M104 178H124C160 178 130 200 170 200H190", "pausing paused": "M190 200V244", "running failed": "M24 178V244",
+    "snapshot completed": "M118 118H190", "running resync": "M112 178H128C162 178 134 156 170 156H190",
+    "running pausing": "M112 178H128C162 178 134 200 170 200H190", "pausing paused": "M190 200V244", "running failed": "M24 178V244",
   },
 };
 const narrow = matchMedia("(max-width: 560px)");

@@ -20,7 +20,7 @@ class PipeView {
     this.sparks = {
       rows_per_second: new Spark("Rows", (v) => [count(Math.round(v)), "/s"]),
       lag_seconds: new Spark("Lag", lag),
-      lag_bytes: new Spark("Not confirmed", bytes),
+      lag_bytes: new Spark("Unconfirmed WAL", bytes),
       retained_bytes: new Spark("Retained WAL", bytes),
     };
     this.tables = new Tables((table) => command(this, "resync", table));
@@ -41,6 +41,7 @@ class PipeView {
       button.hidden = !s.commands.includes(name);
       button.disabled = busy.has(this.name);
     }
+    this.buttons.resume.className = s.failure && s.failure.class === "slot" ? "" : "primary"; // it would fail again
     this.showBanners(s);
     this.showCourse(s);
     this.showOverall(s, [...model.tables.values()]);
@@ -66,16 +67,15 @@ class PipeView {
     if (this.banners.dataset.key === key) return;
     this.banners.dataset.key = key;
     this.banners.replaceChildren();
-    const time = (at) => el("small", { title: at }, new Date(at).toLocaleString());
+    const time = (before, at) => el("small", { title: at }, before + new Date(at).toLocaleString());
     if (s.failure) {
       const f = s.failure;
       this.banners.append(el("div", { class: "banner", role: "alert" },
-        el("div", { class: "what" }, el("b", null, f.table ? `${f.class}, table ${f.table}` : f.class), time(f.at)),
-        el("div", null, f.reason), ...(f.fix ? [el("div", { class: "fix" }, f.fix)] : [])));
+        el("div", { class: "what" }, el("b", null, f.table ? `Failed at table ${f.table}` : "Failed"), el("code", null, f.class), time("", f.at)), ...because(f)));
     }
     for (const d of s.degraded) {
       this.banners.append(el("div", { class: "banner passing", role: "status" },
-        el("div", { class: "what" }, el("b", null, `Trouble at the ${d.side}, trying again`), el("small", null, "since "), time(d.since)), el("div", null, d.reason)));
+        el("div", { class: "what" }, el("b", null, `Trouble at the ${d.side}, trying again`), time("since ", d.since)), el("div", null, ...prose(d.reason))));
     }
   }
 
@@ -93,44 +93,55 @@ class PipeView {
   }
 
   showCharts(s, history) {
-    const slot = s.slot, present = {
-      rows_per_second: s.rows_per_second, lag_seconds: slot ? slot.lag_seconds : 0,
-      lag_bytes: slot ? slot.lag_bytes : 0, retained_bytes: slot ? slot.retained_bytes : 0,
-    };
-    for (const [name, spark] of Object.entries(this.sparks)) spark.show(history[name], history.interval_seconds, present[name]);
-    put(this.sparks.rows_per_second.note, bytes(s.received_bytes_per_second).join(" ") + "/s from the source");
+    const slot = s.slot, present = { ...slot, rows_per_second: s.rows_per_second };
+    for (const [name, spark] of Object.entries(this.sparks)) {
+      spark.show(present[name] === undefined ? [] : history[name], history.interval_seconds, present[name]);
+    }
+    put(this.sparks.rows_per_second.note, bytes(s.received_bytes_per_second).join(" ") + "/s received");
     put(this.sparks.lag_seconds.note, s.commit_to_visible_seconds === undefined ? "" : "commit to visible " + lag(s.commit_to_visible_seconds).join(" "));
     put(this.sparks.lag_bytes.note, bytes(s.in_flight_bytes).join(" ") + " in flight");
-    const [text, tone] = danger(slot);
+    const [text, tone] = danger(s);
     put(this.sparks.retained_bytes.note, text);
     this.sparks.retained_bytes.note.className = "note " + tone;
   }
 }
 
+// because says why something failed, and what leads out of it.
+function because(failure) {
+  const parts = [el("div", { class: "reason" }, ...prose(failure.reason))];
+  if (failure.fix) parts.push(el("div", { class: "fix" }, ...prose(failure.fix)));
+  return parts;
+}
+
 // danger says how long the slot lasts.
-function danger(slot) {
-  if (!slot) return ["no slot yet", ""];
+function danger({ slot, phase }) {
+  if (!slot) return [phase === "provisioning" || phase === "setup" ? "no slot yet" : "no slot", ""];
   if (slot.wal_status === "lost") return ["the slot is lost", "bad"];
   const left = slot.seconds_to_loss;
-  if (left !== undefined && left < 30 * 86400) return [`lost in ${span(left)} at this rate`, left < 3600 ? "bad" : left < 86400 ? "warn" : ""];
+  if (left !== undefined && left < 7 * 86400) return [`lost in ${span(left)} at this rate`, left < 3600 ? "bad" : left < 86400 ? "warn" : ""];
   if (slot.wal_status === "unreserved") return ["about to be lost", "bad"];
-  if (slot.safe_wal_bytes !== undefined) return [bytes(slot.safe_wal_bytes).join(" ") + " left to the limit", ""];
-  return ["the source sets no limit", ""];
+  if (slot.safe_wal_bytes !== undefined) return [bytes(slot.safe_wal_bytes).join(" ") + " to spare", ""];
+  return ["no limit is set", ""];
 }
 
 // says puts a status into a sentence.
 function says(s) {
+  const sides = s.degraded.map((d) => "the " + d.side).join(" and ");
+  return sides ? sentence(s).replace(/\.$/, `, held up at ${sides}.`) : sentence(s);
+}
+
+function sentence(s) {
   const tables = Object.values(s.table_count).reduce((a, b) => a + b, 0);
   switch (s.phase) {
     case "provisioning": return "Connecting to both ends and checking them.";
     case "setup": return "Creating the tables at the destination.";
-    case "snapshot": return `Copying ${tables === 1 ? "one table" : tables + " tables"} as they were when the slot was made.`;
-    case "running": return s.resync.length ? `Streaming changes. ${s.resync.length} to be loaded anew.` : "Streaming changes.";
-    case "pausing": return `Reading nothing more; ${bytes(s.in_flight_bytes).join(" ")} in flight drain.`;
-    case "paused": return `Reading nothing. The source keeps WAL for this pipe until it resumes${s.paused_from ? " " + s.paused_from : ""}.`;
+    case "snapshot": return `Copying ${tables === 1 ? "one table as it was" : tables + " tables as they were"} when ${s.slot ? "the slot was made" : "this began"}.`;
+    case "running": return s.resync.length ? `Streaming changes, about to load ${s.resync.length === 1 ? "one table" : s.resync.length + " tables"} anew.` : "Streaming changes.";
+    case "pausing": return `Reading nothing more while ${bytes(s.in_flight_bytes).join(" ")} in flight drain.`;
+    case "paused": return s.slot ? "Reading nothing. The source keeps its WAL for this pipe until it is resumed." : "Reading nothing until it is resumed.";
     case "resync": return `Loading ${s.resync.length === 1 ? "one table" : s.resync.length + " tables"} anew, beside the ones that serve.`;
     case "completed": return "The snapshot is taken; nothing is left to read.";
-    case "failed": return s.failed_from ? `Stopped while ${s.failed_from}. It goes on from there when resumed.` : "Stopped.";
+    case "failed": return `Stopped${s.failed_from ? " in " + s.failed_from : ""}.` + (s.failure && s.failure.class === "slot" ? "" : " It goes on from there when resumed.");
   }
   return "";
 }

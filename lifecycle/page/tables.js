@@ -18,17 +18,18 @@ function isLoading(t) {
 class TableRow {
   constructor(name, resync) {
     const dot = name.indexOf(".");
-    this.name = el("div", { class: "table", title: name }, el("i", null, name.slice(0, dot + 1)), name.slice(dot + 1));
+    this.name = el("div", { class: "table", role: "rowheader", title: name }, el("i", null, name.slice(0, dot + 1)), name.slice(dot + 1));
     this.pill = el("span", { class: "pill slim" });
     this.fill = el("i");
     this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": "Load of " + name, "aria-valuemin": 0, "aria-valuemax": 100 }, this.fill);
     this.pct = el("span", { class: "pct" });
-    this.load = el("div", { class: "load" });
-    this.rows = el("div", { class: "n rows" });
-    this.changes = el("div", { class: "n changes" });
+    this.load = el("div", { class: "load", role: "cell" });
+    this.rows = el("div", { class: "n rows", role: "cell" });
+    this.changes = el("div", { class: "n changes", role: "cell" });
     this.button = el("button", { class: "small", "aria-label": "Resync " + name, onclick: () => resync(name) }, "Resync");
-    this.why = el("div", { class: "why" });
-    this.root = el("div", { class: "row" }, this.name, el("div", { class: "phase" }, this.pill), this.load, this.rows, this.changes, this.button, this.why);
+    this.why = el("div", { class: "why", role: "cell" });
+    this.root = el("div", { class: "row", role: "row" }, this.name, el("div", { class: "phase", role: "cell" }, this.pill), this.load, this.rows, this.changes,
+      el("div", { class: "do", role: "cell" }, this.button), this.why);
   }
 
   show(t, status, resyncable) {
@@ -45,13 +46,14 @@ class TableRow {
       if (!this.load.firstChild) this.load.append(this.bar, this.pct);
     } else this.load.replaceChildren();
     put2(this.rows, t.rows ? count(t.rows) : "–", t.rows ? "rows" : "");
+    this.rows.classList.toggle("none", !t.rows);
     const c = t.changes;
     put(this.changes, c.insert + c.update + c.delete ? `+${compact.format(c.insert)}  ~${compact.format(c.update)}  −${compact.format(c.delete)}` : "–");
     this.changes.title = `${whole.format(c.insert)} inserts, ${whole.format(c.update)} updates, ${whole.format(c.delete)} deletes, ${whole.format(c.truncate)} truncates since this process began`;
     this.button.hidden = !resyncable || t.resync || t.phase === "removed" || t.phase === "pending" || t.phase === "snapshot";
     const f = t.failure;
     this.why.hidden = !f;
-    if (f) this.why.replaceChildren(el("b", null, f.reason), f.fix ? " " + f.fix : "");
+    if (f) this.why.replaceChildren(...because(f));
   }
 }
 
@@ -61,11 +63,13 @@ class Tables {
     this.rows = new Map();
     this.count = el("span");
     this.search = el("input", { type: "search", placeholder: "Find a table", "aria-label": "Find a table", oninput: () => this.show(this.tables, this.status) });
-    this.list = el("div", { class: "list" });
+    this.list = el("div", { class: "list", role: "rowgroup" });
     this.more = el("div", { class: "more" });
     this.root = el("section", { class: "tables" },
       el("div", { class: "bar-top" }, el("h3", null, "Tables", this.count), this.search),
-      el("div", { class: "legend" }, ...["Table", "Phase", "Load", "Loaded", "Changes", ""].map((t) => el("span", null, t))), this.list, this.more);
+      el("div", { role: "table", "aria-label": "Tables" },
+        el("div", { role: "rowgroup" }, el("div", { class: "legend", role: "row" }, ...["Table", "Phase", "Load", "Loaded", "Changes", ""].map((t) => el("span", { role: "columnheader" }, t)))),
+        this.list), this.more);
   }
 
   show(tables, status) {

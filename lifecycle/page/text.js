@@ -24,6 +24,11 @@ function put(e, text) {
   if (e.textContent !== text) e.textContent = text;
 }
 
+// prose returns what a sentence consists of: names of fields stand in backticks.
+function prose(text) {
+  return text.split("`").map((part, i) => (i % 2 ? el("code", null, part) : part));
+}
+
 function put2(e, value, unit) {
   const key = value + "|" + unit;
   if (e.dataset.key === key) return;

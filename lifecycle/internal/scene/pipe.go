@@ -99,9 +99,9 @@ func (p *pipe) arrive(ctx context.Context) error {
 
 func lostSlot() *lifecycle.Failure {
 	return &lifecycle.Failure{
-		Class:  "slot_lost",
-		Reason: `replication slot "penstock_shop" is lost: the source removed WAL that the pipe still needs (invalidation_reason=wal_removed)`,
-		Fix:    "raise max_slot_wal_keep_size at the source (now 10 GB), then resync this pipe to load the tables anew with a new slot",
+		Class:  "slot",
+		Reason: `slot "penstock_shop" is lost (wal_removed): WAL that it needs is gone`,
+		Fix:    "raise max_slot_wal_keep_size (and idle_replication_slot_timeout where it is set), run SELECT pg_drop_replication_slot('penstock_shop'), then resync the pipe",
 	}
 }
 

@@ -36,7 +36,7 @@ func (p *pipe) beat(n float64) {
 	p.lsn += uint64(wave * 1.2e6)
 	switch p.Phase() {
 	case lifecycle.Snapshot, lifecycle.Resync:
-		for i, name := range p.tables[:3] {
+		for i, name := range p.loading() {
 			p.Table(name).RowsRead(int(wave * 60_000 / float64(i+1)))
 		}
 		p.Received(int(wave * 30e6))
@@ -58,11 +58,19 @@ func (p *pipe) beat(n float64) {
 	}
 }
 
+// loading lists the tables that are being read.
+func (p *pipe) loading() []string {
+	if wanted := p.ResyncWanted(); len(wanted) > 0 {
+		return wanted
+	}
+	return p.tables[1:3]
+}
+
 // observe reports a slot that is confirmed as far as the scene would have it.
 func (p *pipe) observe() {
 	phase := p.Phase()
-	if phase == lifecycle.Provisioning || phase == lifecycle.Setup {
-		return
+	if phase == lifecycle.Provisioning || phase == lifecycle.Setup || phase == lifecycle.Completed {
+		return // no slot is made before a snapshot, and none for a pipe that ends with it
 	}
 	behind := uint64(rand.IntN(3 << 20))
 	status := "reserved"

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 
-const patience = 10000; // ms; a machine may be busy with other tests
+const patience = 30000; // ms; a machine may be busy with other tests
 
 export class Visit {
   static async open(browser, config, { scene, narrow = false, dark = false, stay = false }) {
@@ -75,4 +75,13 @@ export async function eventually(what) {
     }
     await new Promise((again) => setTimeout(again, 50));
   }
+}
+
+// assertFits: nothing is wider than the window.
+export async function assertFits(page) {
+  const [needs, has] = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
+  assert.ok(needs <= has, `the page is ${needs} px wide and the window ${has}`);
+  const beyond = await page.evaluate(() => [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80)));
+  assert.deepEqual(beyond, []);
 }
