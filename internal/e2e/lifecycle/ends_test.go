@@ -29,12 +29,30 @@ type ends struct {
 
 func newEnds(t testing.TB) *ends {
 	t.Helper()
-	return connectEnds(t, devtest.Postgres(t))
+	return connectEnds(t, devtest.Postgres(t), devtest.ClickHouse(t))
 }
 
-func connectEnds(t testing.TB, postgresDSN string) *ends {
+// newEndsToKill is for tests that kill the pipe: the ClickHouse of the dev stack
+// may have to start anew where a client is gone in the middle of an insert, and
+// other tests should not notice.
+func newEndsToKill(t testing.TB) *ends {
 	t.Helper()
-	e := &ends{postgresDSN: postgresDSN, clickHouseDSN: devtest.ClickHouse(t)}
+	return connectEnds(t, devtest.Postgres(t), ownClickHouse(t))
+}
+
+// ownClickHouse returns the DSN of a database on a server of this test alone.
+func ownClickHouse(t testing.TB) string {
+	t.Helper()
+	dsn, err := devtest.OwnClickHouse(t).Database(t.Context(), "target")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+func connectEnds(t testing.TB, postgresDSN, clickHouseDSN string) *ends {
+	t.Helper()
+	e := &ends{postgresDSN: postgresDSN, clickHouseDSN: clickHouseDSN}
 	e.postgres = connectPostgres(t, postgresDSN)
 	o, err := clickhouse.ParseDSN(e.clickHouseDSN)
 	if err != nil {
@@ -103,13 +121,13 @@ func ask[T any](t testing.TB, e *ends, sql string, args ...any) (v T) {
 	return v
 }
 
-// look returns the one value of a query at the destination.
-func look[T any](t testing.TB, e *ends, sql string) T {
+// look returns the one value of a query at the destination, once that answers.
+func look[T any](t testing.TB, e *ends, sql string) (v T) {
 	t.Helper()
-	v, err := lookup[T](t.Context(), e, sql)
-	if err != nil {
-		t.Fatal(err)
-	}
+	devtest.Eventually(t, patience, "the destination answers", func() (ok bool, err error) {
+		v, err = lookup[T](t.Context(), e, sql)
+		return err == nil, err
+	})
 	return v
 }
 

@@ -29,6 +29,7 @@ type options struct {
 	input      []string // more lines of postgres_cdc
 	lifecycle  []string // more fields of lifecycle
 	processors string   // YAML list; slows a pipe down
+	output     []string // more lines of clickhouse
 	address    string   // of the API; a free one if empty
 	state      string   // folder; a new one if empty
 }
@@ -105,8 +106,9 @@ pipeline:
 output:
   clickhouse:
     dsn: %s
+    %s
 `, p.name, quote(p.dsn), p.tables, quote(p.state), strings.Join(lifecycleFields, ", "),
-		strings.Join(p.input, "\n    "), p.processors, quote(p.e.clickHouseDSN))
+		strings.Join(p.input, "\n    "), p.processors, quote(p.e.clickHouseDSN), strings.Join(p.output, "\n    "))
 }
 
 // processFields are those of a configuration file that concern the process.
