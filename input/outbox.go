@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/redpanda-data/benthos/v4/public/service"
 
+	"github.com/penstock/penstock/input/catalog"
 	"github.com/penstock/penstock/input/rows"
 	"github.com/penstock/penstock/input/stream"
 	"github.com/penstock/penstock/internal/change"
@@ -206,6 +207,9 @@ func (o *outbox) close() { close(o.closed) }
 func messages(d *stream.Delivery, blocks bool) (service.MessageBatch, error) {
 	if d.Control != nil {
 		if blocks {
+			if d.Control.Receipt == nil {
+				d.Control.Receipt = &change.Receipt{}
+			}
 			return service.MessageBatch{blockMessage(d.Control, d.Control.Table, d.Control.Operation.String())}, nil
 		}
 		return service.MessageBatch{rows.Control(d.Control)}, nil
@@ -213,6 +217,9 @@ func messages(d *stream.Delivery, blocks bool) (service.MessageBatch, error) {
 	var out service.MessageBatch
 	for _, b := range d.Batches {
 		if blocks {
+			if b.Receipt == nil {
+				b.Receipt = &change.Receipt{}
+			}
 			operation := "change"
 			if b.Format == change.TupleCopy {
 				operation = change.Read.String()
@@ -226,6 +233,23 @@ func messages(d *stream.Delivery, blocks bool) (service.MessageBatch, error) {
 		}
 	}
 	return out, nil
+}
+
+// unread returns a failure where blocks were acknowledged by something that
+// cannot read them, such as another output: their changes went nowhere.
+func unread(d *stream.Delivery) error {
+	signed := d.Control == nil || d.Control.Receipt.Signed()
+	for _, b := range d.Batches {
+		signed = signed && b.Receipt.Signed()
+	}
+	if signed {
+		return nil
+	}
+	return &change.Failure{
+		Class:  catalog.ClassConfiguration,
+		Reason: "blocks of changes were acknowledged without having been read: with `format: blocks` nothing but the clickhouse output can read them, and no processor may drop them",
+		Fix:    "set `format: rows`, or send the blocks to the clickhouse output, and resume",
+	}
 }
 
 func blockMessage(payload any, table *change.Table, operation string) *service.Message {

@@ -118,6 +118,9 @@ func (p *postgresCDC) ReadBatch(ctx context.Context) (service.MessageBatch, serv
 	}
 	p.pipe.InFlight(p.outbox.bytes())
 	return batch, func(_ context.Context, outcome error) error {
+		if outcome == nil && p.config.blocks {
+			outcome = unread(parcel.Delivery)
+		}
 		if outcome != nil && p.config.retryNacks && !isFailure(outcome) {
 			p.outbox.again(parcel)
 			return nil

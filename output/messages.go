@@ -78,9 +78,11 @@ func (p *tablePlan) take(batch service.MessageBatch, i int) error {
 	}
 	switch v := body.(type) {
 	case *change.Batch:
+		v.Receipt.Sign()
 		err = p.settleRows(batch)
 		p.steps = append(p.steps, step{batch: v})
 	case *change.Control:
+		v.Receipt.Sign()
 		err = p.settleRows(batch)
 		p.steps = append(p.steps, step{control: v})
 	default:

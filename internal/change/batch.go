@@ -2,7 +2,7 @@ package change
 
 import (
 	"encoding/json"
-	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,6 +61,8 @@ type Batch struct {
 	// Format is TupleCopy; nil where all are binary. A TuplePgoutput tuple says
 	// so itself.
 	TextColumns []bool
+	// Receipt is signed by the output that reads the batch.
+	Receipt *Receipt
 }
 
 // Row is one change in a Batch.
@@ -105,19 +107,36 @@ const (
 // and limit what is in flight.
 func (b *Batch) Size() int { return cap(b.Data) + cap(b.Rows)*24 + cap(b.Transactions)*40 }
 
-// ErrOpaque is what a processor meets that wants to look into a block.
-var ErrOpaque = errors.New("this message is an opaque block of changes: set `format: rows` on the postgres_cdc input to process rows")
+// opaque is what a processor or another output meets that looks into a block.
+const opaque = "this message is an opaque block of changes for the clickhouse output: set `format: rows` on the postgres_cdc input to process rows or to write them elsewhere"
 
-// MarshalJSON fails with [ErrOpaque].
-func (b *Batch) MarshalJSON() ([]byte, error) { return nil, ErrOpaque }
+// MarshalJSON says that the batch is opaque. It is no error, because the engine
+// would drop that and go on with an empty message.
+func (b *Batch) MarshalJSON() ([]byte, error) { return json.Marshal(opaque) }
 
-// MarshalJSON fails with [ErrOpaque].
-func (c *Control) MarshalJSON() ([]byte, error) { return nil, ErrOpaque }
+// MarshalJSON says that the control is opaque.
+func (c *Control) MarshalJSON() ([]byte, error) { return json.Marshal(opaque) }
 
 var (
 	_ json.Marshaler = (*Batch)(nil)
 	_ json.Marshaler = (*Control)(nil)
 )
+
+// Receipt is how the reader of an opaque message tells its sender that it could
+// read it. Without it a sender would take the acknowledgement of something that
+// saw a message without content for that of an output that stored the changes.
+// A nil Receipt takes everything and is never signed.
+type Receipt struct{ signed atomic.Bool }
+
+// Sign is called by an output that has read the message.
+func (r *Receipt) Sign() {
+	if r != nil {
+		r.signed.Store(true)
+	}
+}
+
+// Signed says whether an output has read the message.
+func (r *Receipt) Signed() bool { return r != nil && r.signed.Load() }
 
 // Control is a change to a table as a whole. It is a barrier: everything sent
 // before it is applied before it, and nothing is sent after it until it is
@@ -132,4 +151,6 @@ type Control struct {
 	// removes rows whose version is below it.
 	LSN         uint64
 	Transaction Transaction
+	// Receipt is signed by the output that reads the control.
+	Receipt *Receipt
 }
