@@ -27,6 +27,9 @@ const maxDeliveryBytes = 16 << 20
 // so the stream has to be asked for text.
 var errNeedText = errors.New("a column needs the text format")
 
+// errMissing says that the server misses something that the stream needs.
+var errMissing = errors.New("slot or publication is missing")
+
 // follow streams from the slot until work ends, and loads beside it what is not
 // loaded: tables that came into the configuration, and those of a resync.
 func (d *driver) follow(ctx, work context.Context, phase lifecycle.Phase) error {
@@ -56,6 +59,9 @@ func (d *driver) follow(ctx, work context.Context, phase lifecycle.Phase) error 
 	err = group.Wait()
 	if err == nil && work.Err() != nil {
 		return errInterrupted
+	}
+	if errors.Is(err, errMissing) {
+		return d.explainMissing(work, conn, err)
 	}
 	return err
 }
@@ -114,10 +120,11 @@ func (d *driver) explainStream(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case catalog.IsSlotInvalid(err), catalog.IsMissing(err):
-		// The slot was invalidated or dropped: the next try looks at it and
-		// says which.
+	case catalog.IsSlotInvalid(err):
+		// The next try looks at it and says why.
 		return err
+	case catalog.IsMissing(err):
+		return fmt.Errorf("%w: %w", errMissing, err)
 	case catalog.IsActiveElsewhere(err):
 		return fmt.Errorf("slot %q is in use by another process; waiting for it to be free: %w", d.config.slot, err)
 	}

@@ -3,6 +3,7 @@ package input
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,8 +27,12 @@ func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
 	if err := catalog.Publish(ctx, conn, d.server, d.config.publication, publication, d.tables); err != nil {
 		return err
 	}
+	err = d.checkSlot(ctx, conn)
+	if err == nil {
+		err = d.undecodable
+	}
 	var failure *change.Failure
-	if err := d.checkSlot(ctx, conn); err == nil || !errors.As(err, &failure) {
+	if !errors.As(err, &failure) {
 		return err
 	}
 	if err := catalog.DropSlot(ctx, conn, d.config.slot); err != nil {
@@ -39,12 +44,34 @@ func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
 	}
 	// Its snapshot is not needed: the loads take a later one, beside the stream.
 	slot.release()
+	d.undecodable = nil
 	d.log.With("slot", d.config.slot, "reason", failure.Reason).Warn("Made the slot anew for the resync")
 	return d.pipe.Update(ctx, func(s *lifecycle.State) error {
 		slot.record(s)
 		s.SlotCreatedByUs = true
 		return nil
 	})
+}
+
+// explainMissing explains a stream that the server ended because something does
+// not exist. Where all of it does, the publication was dropped and made again:
+// what was written between cannot be decoded, for the server looks for the
+// publication as it was then. Before PostgreSQL 18 it ends the stream there.
+func (d *driver) explainMissing(ctx context.Context, conn *pgx.Conn, cause error) error {
+	if err := d.checkStream(ctx, conn); err != nil {
+		return err
+	}
+	failure := &change.Failure{
+		Class:  catalog.ClassPublication,
+		Reason: fmt.Sprintf("publication %q was dropped and made again, and the server cannot decode what was written between", d.config.publication),
+		Fix:    "resync the pipe, which makes the slot anew",
+		Err:    cause,
+	}
+	if !d.pipe.State().ResyncWhole {
+		return failure
+	}
+	d.undecodable = failure
+	return fmt.Errorf("the slot has to be made anew: %w", cause)
 }
 
 // reconcile brings the state in line with the configuration, once for a

@@ -65,6 +65,9 @@ func (w *watcher) observe(ctx context.Context, name string) error {
 			return err
 		}
 	}
+	if of := w.pipe.State().Slot; w.server.SystemID != of.SystemID || w.config.source.Database() != of.Database {
+		return nil // of another source, which the phases tell better
+	}
 	if err := w.beat(ctx); err != nil {
 		return err
 	}
@@ -83,7 +86,7 @@ func (w *watcher) observe(ctx context.Context, name string) error {
 		err = slot.Check(name, w.config.source.Database())
 	}
 	var failure *change.Failure
-	if errors.As(err, &failure) && w.server.SystemID == w.pipe.State().Slot.SystemID {
+	if errors.As(err, &failure) {
 		w.fail(ctx, failure)
 		return nil
 	}

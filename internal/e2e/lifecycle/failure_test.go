@@ -51,13 +51,13 @@ func says(t testing.TB, f *api.Failure, class string, words ...string) {
 func (p *pipe) stays(f *api.Failure) {
 	p.t.Helper()
 	p.restart()
-	again := p.failed(nil)
+	again := p.in(lifecycle.Failed).Failure
 	if again.Reason != f.Reason {
 		p.t.Errorf("restarted, it has failed because %q, before because %q", again.Reason, f.Reason)
 	}
 	p.command("/pause", http.StatusConflict)
 	p.command("/resume", http.StatusAccepted)
-	again = p.failed(again)
+	again = p.failed()
 	if again.Reason != f.Reason || again.Fix != f.Fix {
 		p.t.Errorf("resumed, it has failed with %+v, before with %+v", *again, *f)
 	}
@@ -72,7 +72,7 @@ func TestSlotDropped(t *testing.T) {
 	e.source(t, "SELECT pg_drop_replication_slot('"+e.slot()+"')")
 	e.missed(t)
 	p.start()
-	f := p.failed(nil)
+	f := p.failed()
 	says(t, f, "slot", e.slot(), "resync")
 	p.stays(f)
 
@@ -103,7 +103,7 @@ func TestSlotAdvanced(t *testing.T) {
 				e.source(t, sql)
 			}
 			p.start()
-			f := p.failed(nil)
+			f := p.failed()
 			says(t, f, "slot", e.slot(), "resync")
 			p.stays(f)
 			p.command("/resync", http.StatusAccepted)
@@ -123,14 +123,14 @@ func TestAnotherDatabase(t *testing.T) {
 	frozen := e.touched(t, "items")
 	p.dsn = other.postgresDSN
 	p.start()
-	says(t, p.failed(nil), "slot", e.name(), "dsn")
+	says(t, p.failed(), "slot", e.name(), "dsn")
 	if now := e.touched(t, "items"); now != frozen {
 		t.Errorf("rows of another database were inserted: from %s to %s", frozen, now)
 	}
 	p.stop()
 	p.dsn = e.postgresDSN
 	p.start()
-	p.failed(nil)
+	p.in(lifecycle.Failed)
 	p.command("/resume", http.StatusAccepted)
 	p.running()
 	e.missed(t)
@@ -144,7 +144,7 @@ func TestPublicationDropped(t *testing.T) {
 	p := e.failing(t, options{})
 	e.source(t, `DROP PUBLICATION `+e.slot())
 	e.missed(t) // which the server can no longer decode
-	f := p.failed(nil)
+	f := p.failed()
 	says(t, f, "publication", e.slot(), "resync")
 	p.stays(f)
 	p.command("/resync", http.StatusAccepted)
@@ -170,7 +170,7 @@ func TestPasswordChanged(t *testing.T) {
 	e.source(t,
 		`ALTER ROLE replicator PASSWORD 'another'`,
 		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'replicator'`)
-	f := p.failed(nil)
+	f := p.failed()
 	says(t, f, "authentication", "password")
 	p.stays(f)
 	e.missed(t)
@@ -210,7 +210,7 @@ func TestSlotLostInPause(t *testing.T) {
 	}
 	e.missed(t)
 	e.source(t, `CHECKPOINT`)
-	f := p.failed(nil)
+	f := p.failed()
 	says(t, f, "slot", e.slot(), "max_slot_wal_keep_size")
 	p.stays(f)
 

@@ -45,7 +45,8 @@ type pipe struct {
 	e *ends
 	options
 	file    string
-	process *process // the latest
+	process *process  // the latest
+	known   time.Time // of the last failure that the test has seen
 }
 
 // pipe returns a pipeline that does not run yet.
@@ -208,7 +209,7 @@ func (p *pipe) post(path, body string, want int, header ...string) api.Problem {
 }
 
 // until waits until the pipe is as wanted. It gives up where the pipe has failed
-// and cond did not want that.
+// anew and cond did not want that.
 func (p *pipe) until(what string, cond func(api.PipeDetail) bool) api.PipeDetail {
 	p.t.Helper()
 	var d api.PipeDetail
@@ -225,7 +226,7 @@ func (p *pipe) until(what string, cond func(api.PipeDetail) bool) api.PipeDetail
 		if cond(d) {
 			return true, nil
 		}
-		if d.Failure != nil {
+		if d.Failure != nil && d.Failure.At.After(p.known) {
 			p.t.Fatalf("waiting until %s: the pipe has failed: %+v", what, *d.Failure)
 		}
 		return false, errors.New(describe(d))
@@ -259,14 +260,15 @@ func (p *pipe) running() api.PipeDetail {
 	})
 }
 
-// failed waits until the pipe has failed, with a failure that is later than the
-// one given, and that says what happened and what to do.
-func (p *pipe) failed(before *api.Failure) *api.Failure {
+// failed waits until the pipe has failed since the test last saw it fail, and
+// checks that the failure says what happened and what to do.
+func (p *pipe) failed() *api.Failure {
 	p.t.Helper()
 	d := p.until("the pipe has failed", func(d api.PipeDetail) bool {
-		return d.Phase == string(lifecycle.Failed) && (before == nil || d.Failure.At.After(before.At))
+		return d.Phase == string(lifecycle.Failed) && d.Failure.At.After(p.known)
 	})
 	f := d.Failure
+	p.known = f.At
 	if f.Class == "" || f.Reason == "" || f.Fix == "" {
 		p.t.Errorf("the failure does not say what happened and what to do: %+v", f)
 	}
