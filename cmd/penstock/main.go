@@ -43,6 +43,9 @@ func main() {
 func schema(version, built string) *service.ConfigSchema {
 	s := service.GlobalEnvironment().FullConfigSchema(version, built)
 	s.SetFieldDefault(map[string]any{"@service": binaryName}, "logger", "static_fields")
+	// Like the status page, metrics are for this machine unless a file says
+	// otherwise: Benthos would serve them to everybody.
+	s.SetFieldDefault("127.0.0.1:4195", "http", "address")
 	return s
 }
 
