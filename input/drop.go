@@ -55,6 +55,8 @@ func (p *Plan) Leftovers(ctx context.Context, conn *pgx.Conn, state *lifecycle.S
 	case err != nil:
 		return nil, err
 	case publication == nil:
+	case publication.Ours && l.Slot == "" && len(l.Kept) > 0:
+		l.Kept = append(l.Kept, fmt.Sprintf("publication %q, which that slot may be read with: once the slot is dropped, drop again", name))
 	case publication.Ours:
 		l.Publication = publication
 	default:

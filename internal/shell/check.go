@@ -86,13 +86,13 @@ func check(ctx context.Context, p *pipeline) []placed {
 	}
 	var own finding.List
 	for _, lint := range p.lints {
-		own.Problem(p.path, lint, "")
+		own.Problem("file", lint, "")
 	}
 	if len(p.outputs) == 0 {
-		own.Warn(p.path, "it has no output "+outputName+", so only the source is checked", "")
+		own.Warn("file", "it has no output "+outputName+", so only the source is checked", "")
 	}
 	if own == nil {
-		own.OK(p.path, "reads without complaint")
+		own.OK("file", "reads without complaint")
 	}
 	add("pipeline", own)
 	var tables []*change.Table

@@ -57,25 +57,77 @@ func readPipeline(path string) (*pipeline, error) {
 	}
 	p := &pipeline{path: path, caches: map[string]string{}}
 	env := service.GlobalEnvironment()
-	lints, err := env.FullConfigSchema("", "").NewStreamConfigLinter().LintYAML(content)
+	schema := env.FullConfigSchema("", "")
+	lints, err := schema.NewStreamConfigLinter().LintYAML(content)
 	if err != nil {
 		return nil, fail(exitUsage, "reading %s: %w", path, err)
 	}
 	for _, lint := range lints {
 		p.lints = append(p.lints, fmt.Sprintf("line %d: %s", lint.Line, lint.What))
 	}
-	builder := env.NewStreamBuilder()
-	builder.DisableLinting() // done above
-	if err := builder.SetYAML(string(content)); err != nil {
+	config, err := configOf(schema, string(content))
+	if err != nil {
 		return nil, p.reading(err)
 	}
-	if err := builder.WalkComponents(p.component); err != nil {
+	if err := schema.NewStreamConfigWalker().WalkComponentsAny(config, p.component); err != nil {
 		return nil, p.reading(err)
 	}
 	if len(p.inputs) == 0 {
 		return nil, p.reading(errors.New("it has no input " + inputName))
 	}
 	return p, nil
+}
+
+// configOf returns the parts of a configuration that hold components, with environment variables replaced. A stream
+// builder could walk them too, but hides secrets.
+func configOf(schema *service.ConfigSchema, content string) (map[string]any, error) {
+	file, err := schema.NewConfigQuerier().ParseYAML(content)
+	if err != nil {
+		return nil, err
+	}
+	config := map[string]any{}
+	for _, part := range []string{"input", "pipeline", "output", "input_resources", "processor_resources", "output_resources", "cache_resources"} {
+		field, err := file.FieldAtPath(part)
+		if err != nil {
+			return nil, err
+		}
+		value, err := field.FieldAny()
+		if err != nil {
+			return nil, err
+		}
+		if config[part], err = plain(value); err != nil {
+			return nil, err
+		}
+	}
+	return config, nil
+}
+
+// plain resolves the nodes of YAML in a value.
+func plain(value any) (any, error) {
+	var err error
+	switch v := value.(type) {
+	case interface{ Decode(any) error }:
+		var decoded any
+		err = v.Decode(&decoded)
+		return decoded, err
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			if list[i], err = plain(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	case map[string]any:
+		fields := make(map[string]any, len(v))
+		for name := range v {
+			if fields[name], err = plain(v[name]); err != nil {
+				return nil, err
+			}
+		}
+		return fields, nil
+	}
+	return value, nil
 }
 
 // reading is the error of a file that cannot be used. Where lints were found, they say more.

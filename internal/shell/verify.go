@@ -193,6 +193,9 @@ func (v *verifying) compareAll(ctx context.Context) (lagging, err error) {
 		if err != nil && !errors.Is(err, errLagging) {
 			return nil, err
 		}
+		if err != nil && round > 1 {
+			return nil, nil // it had caught up before, and what was found then counts
+		}
 		lagging = err
 		if lagging == nil && round == 1 {
 			v.tell(position, confirmed)
