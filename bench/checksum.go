@@ -14,7 +14,7 @@ import (
 // as well as a changed one. Values are cut to a million, so that no sum of a
 // table overflows 64 bits.
 
-// sourceSum and destinationSum are what a column adds for one row.
+// What a column's value counts at either end.
 var (
 	sourceValue = map[form]string{
 		integer: "%s", decimal: "(%s * 100)::bigint", eighths: "(%s * 8)::bigint", truth: "%s::int",
@@ -35,7 +35,7 @@ func (t table) sums(values map[form]string, toText string) string {
 		value := fmt.Sprintf(values[c.form], c.name)
 		parts = append(parts, fmt.Sprintf(toText, fmt.Sprintf("coalesce(sum((id %% 1009) * (%s %% 1000003)), 0)", value)))
 	}
-	return "concat(" + strings.Join(parts, ", ' ', ") + ")"
+	return strings.Join(parts, " || ' ' || ")
 }
 
 // sourceChecksum reads the checksum of all tables together, which must have the

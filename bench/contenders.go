@@ -29,7 +29,7 @@ const ours = "penstock, blocks"
 func contenders() []contender {
 	recvlogical, missing := findRecvlogical()
 	return []contender{
-		{ours, "the pipeline as shipped, format: blocks", []kind{snapshot, backlog}, "", runPenstock("blocks")},
+		{ours, "the pipeline as shipped, format: blocks", []kind{snapshot, backlog, steady}, "", runPenstock("blocks")},
 		{"penstock, rows", "the same with format: rows, for pipelines with processors", []kind{snapshot, backlog}, "", runPenstock("rows")},
 		{"postgresql()", "ClickHouse, INSERT … SELECT FROM postgresql()", []kind{snapshot}, "", runTableFunction},
 		{"MaterializedPostgreSQL", "ClickHouse, database engine", []kind{snapshot, backlog}, "", runMaterialized},
@@ -61,7 +61,10 @@ func runTableFunction(ctx context.Context, t *trial) error {
 		}
 	}
 	t.end()
-	return t.verify(ctx)
+	if err := t.verify(ctx); err != nil {
+		return err
+	}
+	return t.countParts(ctx)
 }
 
 // runCopy reads the tables and keeps nothing.

@@ -27,6 +27,7 @@ type options struct {
 	postgres              int
 	results, profiles     string
 	penstock              string
+	input, output         string
 }
 
 func main() {
@@ -40,6 +41,8 @@ func main() {
 	flag.StringVar(&o.results, "results", filepath.Join("bench", "results.json"), "where every sample is written to")
 	flag.StringVar(&o.profiles, "profiles", "", "folder to write profiles of penstock to, from one more run that does not count")
 	flag.StringVar(&o.penstock, "penstock", "", "the program to measure; built from this source tree by default")
+	flag.StringVar(&o.input, "input", "", `more fields of penstock's input, such as "sync_interval: 200ms; sync_max_rows: 20000"`)
+	flag.StringVar(&o.output, "output", "", "more fields of penstock's output")
 	list := flag.Bool("list", false, "list workloads and contenders")
 	flag.Parse()
 	if *list {
@@ -181,7 +184,7 @@ func compete(ctx context.Context, s *stack, w workload, who []contender, o optio
 			if broken[c.name] {
 				continue
 			}
-			t := &trial{penstock: o.penstock, sample: sample{Workload: w.name, Contender: c.name, Round: round}}
+			t := &trial{options: o, sample: sample{Workload: w.name, Contender: c.name, Round: round}}
 			result := a.try(ctx, c, t)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -201,7 +204,7 @@ func compete(ctx context.Context, s *stack, w workload, who []contender, o optio
 			continue
 		}
 		name := w.name + "-" + strings.TrimPrefix(c.name, "penstock, ")
-		t := &trial{penstock: o.penstock, profile: filepath.Join(o.profiles, name), expected: expected[c.name], sample: sample{Workload: w.name, Contender: c.name}}
+		t := &trial{options: o, profile: filepath.Join(o.profiles, name), expected: expected[c.name], sample: sample{Workload: w.name, Contender: c.name}}
 		if result := a.try(ctx, c, t); result.Error != "" {
 			fmt.Printf("  profiling %s: %s\n", c.name, result.Error)
 		}

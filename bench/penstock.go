@@ -29,18 +29,21 @@ func buildPenstock(ctx context.Context, folder string) (string, error) {
 	return binary, nil
 }
 
-// pipeline returns the configuration of a pipe from the arena to ClickHouse.
-// What it does not set is as shipped.
-func (a *arena) pipeline(format, mode, slot, clickHouse, folder, debug string, extra []string) string {
+// pipeline returns the configuration of a pipe. What it does not set is as
+// shipped, unless an option does.
+func (t *trial) pipeline(format, mode, slot, folder, debug string, extra []string) string {
 	quote := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	http := "http: {enabled: false}"
 	if debug != "" {
 		http = fmt.Sprintf("http: {address: %q, debug_endpoints: true}", debug)
 	}
 	input := append([]string{
-		"dsn: " + quote(a.dsn), `tables: ["public.*"]`, "format: " + format, "mode: " + mode,
+		"dsn: " + quote(t.arena.dsn), `tables: ["public.*"]`, "format: " + format, "mode: " + mode,
 		"state_dir: " + quote(folder), `lifecycle: {address: ""}`,
 	}, extra...)
+	for _, line := range strings.Split(t.input, ";") {
+		input = append(input, strings.TrimSpace(line))
+	}
 	if slot != "" {
 		input = append(input, "slot_name: "+slot, "publication_name: "+publication)
 	}
@@ -53,7 +56,8 @@ input:
 output:
   clickhouse:
     dsn: %s
-`, http, strings.Join(input, "\n    "), quote(clickHouse))
+    %s
+`, http, strings.Join(input, "\n    "), quote(t.target), strings.ReplaceAll(t.output, ";", "\n    "))
 }
 
 // child is a running penstock.

@@ -221,8 +221,8 @@ func (r *report) print(w workload) {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "  contender\tmedian s\tmin\tmax\trows/s\tMB/s\tCPU s\tµs/row\tPG CPU\tCH CPU\tother\tpeak MiB\tparts\ttimes ours\tverified\t")
 	for _, s := range into.Results {
-		fmt.Fprintf(table, "  %s\t%.2f\t%.2f\t%.2f\t%.0fk\t%.0f\t%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.2f\t%s\t\n", s.Contender, s.Median, s.Min, s.Max,
-			s.RowsPerSecond/1000, s.MegabytesPerSecond, unlessZero("%.2f", s.CPUSeconds), unlessZero("%.2f", s.CPUMicrosecondsARow), s.PostgresCPU, s.ClickHouseCPU,
+		fmt.Fprintf(table, "  %s\t%.2f\t%.2f\t%.2f\t%.0fk\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.2f\t%s\t\n", s.Contender, s.Median, s.Min, s.Max,
+			s.RowsPerSecond/1000, unlessZero("%.0f", s.MegabytesPerSecond), unlessZero("%.2f", s.CPUSeconds), unlessZero("%.2f", s.CPUMicrosecondsARow), s.PostgresCPU, s.ClickHouseCPU,
 			s.OtherCPU, unlessZero("%.0f", float64(s.PeakRSS)/(1<<20)), unlessZero("%.0f", float64(s.Parts)), s.Ratio, s.Verified)
 	}
 	_ = table.Flush()

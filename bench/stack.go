@@ -162,9 +162,11 @@ func (a *arena) makeSlot(ctx context.Context) (err error) {
 	tables := strings.Join(names, ", ")
 	err = a.exec(ctx,
 		"CREATE PUBLICATION "+publication+" FOR TABLE "+tables,
-		"CREATE PUBLICATION "+materializedPublication(a.database)+" FOR TABLE "+tables,
-		"SELECT pg_create_logical_replication_slot('"+baseSlot+"', 'pgoutput')")
-	if err != nil {
+		"CREATE PUBLICATION "+materializedPublication(a.database)+" FOR TABLE "+tables)
+	if err != nil || a.kind == steady {
+		return err // every run of a steady load has a slot of its own
+	}
+	if err := a.exec(ctx, "SELECT pg_create_logical_replication_slot('"+baseSlot+"', 'pgoutput')"); err != nil {
 		return err
 	}
 	if a.holder, err = a.connect(ctx, a.dsn); err != nil {

@@ -23,7 +23,7 @@ type trial struct {
 	sample     sample
 	clickHouse driver.Conn // to the empty destination, with settings of its own
 	target     string      // the DSN of that
-	penstock   string      // the program
+	options                // those that are for penstock
 	profile    string      // beginning of the names of files to write profiles to, "" for none
 	expected   time.Duration
 
@@ -181,9 +181,12 @@ func (t *trial) countParts(ctx context.Context) error {
 
 // runPenstock returns a run of the pipeline with a format.
 func runPenstock(format string) func(context.Context, *trial) error {
+	steadily := runSteady(format)
 	return func(ctx context.Context, t *trial) (err error) {
 		mode, slot := "snapshot", ""
 		switch {
+		case t.kind == steady:
+			return steadily(ctx, t)
 		case t.kind == backlog:
 			mode, slot = "cdc_only", "bench_penstock"
 			if err := t.copySlot(ctx, slot); err != nil {
@@ -224,7 +227,7 @@ func (t *trial) startChild(format, mode, slot string, extra ...string) (*child, 
 			return nil, err
 		}
 	}
-	pipeline := t.pipeline(format, mode, slot, t.target, folder, debug, extra)
+	pipeline := t.pipeline(format, mode, slot, folder, debug, extra)
 	t.begin()
 	return startPenstock(t.penstock, folder, pipeline, debug)
 }

@@ -39,7 +39,7 @@ type workload struct {
 type table struct {
 	name    string
 	columns []column
-	rows    int64 // that are there before the backlog
+	rows    int64 // that are copied
 }
 
 // column is of a table whose rows are numbered by g, from 1. Values follow from
@@ -124,8 +124,8 @@ func workloads(scale float64) []workload {
 			tables: []table{{"mixed", mixedColumns, 0}}, rows: n(5e6), transactions: 1,
 			changes: "INSERT INTO mixed " + selectRows(mixedColumns, "1", fmt.Sprint(n(5e6))),
 		},
-		steadily("steady", 5000),
-		steadily("busy", 20000),
+		steadily("steady", 5000, n(5000*steadySeconds)),
+		steadily("busy", 20000, n(20000*steadySeconds)),
 	}
 }
 
@@ -137,10 +137,10 @@ func copying(name, title string, tables ...table) workload {
 	return w
 }
 
-func steadily(name string, rate int) workload {
+func steadily(name string, rate int, rows int64) workload {
 	return workload{
 		name: name, title: fmt.Sprintf("steady load, %d rows each second", rate), kind: steady,
-		tables: []table{{"mixed", mixedColumns, 0}}, rate: rate,
+		tables: []table{{"mixed", mixedColumns, 0}}, rate: rate, rows: rows,
 	}
 }
 
@@ -184,32 +184,40 @@ func inserts(transactions int64) workload {
 	}
 }
 
-// updates are transactions of one row.
+// updates are transactions of one row. The rows are inserted in the backlog as
+// well: what is there before it, a pipe that begins behind the slot never sees.
 func updates(transactions int64) workload {
-	const accounts = 100000
+	accounts := max(1, transactions/10)
 	return workload{
 		name: "updates", title: "backlog, updates of one row each", kind: backlog,
-		tables: []table{{"mixed", mixedColumns, accounts}}, rows: transactions, transactions: transactions,
+		tables: []table{{"mixed", mixedColumns, 0}}, rows: accounts + transactions, transactions: 1 + transactions,
 		last: fmt.Sprintf("id = %d AND quantity = %d", 1+transactions*7919%accounts, transactions),
-		changes: fmt.Sprintf(`DO $$ BEGIN FOR t IN 1..%d LOOP
-			UPDATE mixed SET quantity = t, amount = t / 100.0, reference = md5(t::text) WHERE id = 1 + t::bigint * 7919 %% %d;
-			COMMIT; END LOOP; END $$`, transactions, accounts),
+		changes: fmt.Sprintf(`DO $$ BEGIN
+			INSERT INTO mixed %[3]s; COMMIT;
+			FOR t IN 1..%[1]d LOOP
+				UPDATE mixed SET quantity = t, amount = t / 100.0, reference = md5(t::text) WHERE id = 1 + t::bigint * 7919 %% %[2]d;
+				COMMIT;
+			END LOOP; END $$`, transactions, accounts, selectRows(mixedColumns, "1", fmt.Sprint(accounts))),
 	}
 }
 
 // churn inserts six rows, updates three of others and deletes one in each
 // transaction, as an application does.
 func churn(transactions int64) workload {
-	before := max(1000, transactions*10)
+	before := transactions * 4
 	return workload{
 		name: "churn", title: "backlog, transactions of 6 inserts, 3 updates, 1 delete", kind: backlog,
-		tables: []table{{"mixed", mixedColumns, before}}, rows: transactions * 10, transactions: transactions,
+		tables: []table{{"mixed", mixedColumns, 0}}, rows: before + transactions*10, transactions: 1 + transactions,
 		last: fmt.Sprintf("id = %d", before+transactions*6),
-		changes: fmt.Sprintf(`DO $$ BEGIN FOR t IN 0..%[1]d LOOP
-			INSERT INTO mixed %[2]s;
-			UPDATE mixed SET quantity = quantity + 1, amount = amount + 1 WHERE id IN (t * 10 + 1, t * 10 + 2, t * 10 + 3);
-			DELETE FROM mixed WHERE id = t * 10 + 4;
-			COMMIT; END LOOP; END $$`, transactions-1, selectRows(mixedColumns, fmt.Sprintf("%d + t * 6 + 1", before), fmt.Sprintf("%d + t * 6 + 6", before))),
+		changes: fmt.Sprintf(`DO $$ BEGIN
+			INSERT INTO mixed %[2]s; COMMIT;
+			FOR t IN 0..%[1]d LOOP
+				INSERT INTO mixed %[3]s;
+				UPDATE mixed SET quantity = quantity + 1, amount = amount + 1 WHERE id IN (t * 4 + 1, t * 4 + 2, t * 4 + 3);
+				DELETE FROM mixed WHERE id = t * 4 + 4;
+				COMMIT;
+			END LOOP; END $$`, transactions-1, selectRows(mixedColumns, "1", fmt.Sprint(before)),
+			selectRows(mixedColumns, fmt.Sprintf("%d + t * 6 + 1", before), fmt.Sprintf("%d + t * 6 + 6", before))),
 	}
 }
 
