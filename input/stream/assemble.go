@@ -20,6 +20,7 @@ type Assembled struct {
 type assembler struct {
 	open        []*relation // with a batch, in the order begun
 	rows, bytes int
+	taken       uint64 // how many times all was taken
 	transaction change.Transaction
 	// transactionRows and transactionBytes came from the open transaction.
 	transactionRows, transactionBytes int
@@ -30,20 +31,30 @@ func (a *assembler) begin(t change.Transaction) {
 	a.transactionRows, a.transactionBytes = 0, 0
 }
 
-// The most that a batch begins with: a thousand tables that were loaded once and
-// then change a row at a time must not hold a thousand large buffers.
+// A batch begins with room for what the last one of its table held, if that was
+// in the delivery before: so all of them together hold little more than that
+// one did. Tables that were loaded once and then change a row now and then must
+// not hold a large buffer each.
 const (
-	maxGuessBytes = 1 << 20
-	maxGuessRows  = 1 << 13
+	smallBytes = 16 << 10
+	smallRows  = 128
 )
+
+// room returns what a new batch of r begins with.
+func (a *assembler) room(r *relation) (bytes, rows int) {
+	if r.taken != a.taken {
+		return min(r.lastBytes, smallBytes), min(r.lastRows, smallRows)
+	}
+	return r.lastBytes + r.lastBytes/8, r.lastRows + r.lastRows/8
+}
 
 // take returns the batches gathered so far.
 func (a *assembler) take() []*Assembled {
+	a.taken++
 	taken := make([]*Assembled, len(a.open))
 	for i, r := range a.open {
 		taken[i] = r.batch
-		r.lastBytes = min(len(r.batch.Data), maxGuessBytes)
-		r.lastRows = min(len(r.batch.Rows), maxGuessRows)
+		r.lastBytes, r.lastRows, r.taken = len(r.batch.Data), len(r.batch.Rows), a.taken
 		r.batch = nil
 	}
 	a.open = a.open[:0]
@@ -55,7 +66,7 @@ func (a *assembler) take() []*Assembled {
 // in its place. What the batch holds is laid out as the table is, however the
 // stream sends it.
 func (a *assembler) replace(old, now *relation) {
-	now.batch, now.lastBytes, now.lastRows = old.batch, old.lastBytes, old.lastRows
+	now.batch, now.lastBytes, now.lastRows, now.taken = old.batch, old.lastBytes, old.lastRows, old.taken
 	old.batch = nil
 	for i, r := range a.open {
 		if r == old {
@@ -133,10 +144,11 @@ func checkColumns(r *relation, tuple pgoutput.Tuple) error {
 // last one.
 func (a *assembler) batch(r *relation) *Assembled {
 	if r.batch == nil {
+		bytes, rows := a.room(r)
 		r.batch = &Assembled{Batch: &change.Batch{
 			Table: r.table, Format: change.TuplePgoutput,
-			Data: make([]byte, 0, r.lastBytes+r.lastBytes/8),
-			Rows: make([]change.Row, 0, r.lastRows+r.lastRows/8),
+			Data: make([]byte, 0, bytes),
+			Rows: make([]change.Row, 0, rows),
 		}}
 		a.open = append(a.open, r)
 	}

@@ -25,7 +25,7 @@ const patience = time.Minute
 
 // pipe is a database with tables, a publication and a slot.
 type pipe struct {
-	t      *testing.T
+	t      testing.TB
 	source *catalog.Source
 	db     *pgx.Conn
 	server *catalog.Server
@@ -34,11 +34,17 @@ type pipe struct {
 
 // newPipe makes a database with what statements say. Tables whose name begins
 // with "other" are not published. parameters are added to the DSN.
-func newPipe(t *testing.T, parameters string, statements ...string) *pipe {
+func newPipe(t testing.TB, parameters string, statements ...string) *pipe {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	dsn := devtest.Postgres(t)
 	t.Cleanup(func() { goleak.VerifyNone(t, devtest.IgnoreServers(), before) })
+	return newPipeAt(t, dsn, parameters, statements...)
+}
+
+// newPipeAt is newPipe in a database that is there.
+func newPipeAt(t testing.TB, dsn, parameters string, statements ...string) *pipe {
+	t.Helper()
 	source, err := catalog.NewSource(dsn+parameters, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -160,10 +160,9 @@ func (r *Reader) follow(ctx context.Context) error {
 			}
 		}
 		received, err := frontend.Receive()
-		var timeout net.Error
 		switch {
 		case err == nil:
-		case errors.As(err, &timeout) && timeout.Timeout():
+		case isTimeout(err):
 			n = -1 // look at the clock next
 			continue
 		default:
@@ -181,6 +180,11 @@ func (r *Reader) follow(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func (r *Reader) statusInterval() time.Duration {

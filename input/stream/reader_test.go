@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/input/catalog"
 	"github.com/penstock/penstock/internal/change"
+	"github.com/penstock/penstock/internal/devstack"
 	"github.com/penstock/penstock/internal/devstack/devtest"
 )
 
@@ -567,5 +568,30 @@ func TestEndOfTheServerIsToldApart(t *testing.T) {
 	second := NewReader(conn, busy, NewCheckpoint(0), nil, Options{Slot: p.name, Publication: p.name})
 	if err := second.Run(t.Context()); !catalog.IsActiveElsewhere(err) {
 		t.Errorf("a second stream ended with %v", err)
+	}
+}
+
+// TestServerShutsDownInGoodOrderWhileFollowed guards the source: it waits at
+// its end until we have confirmed all WAL, its last record too.
+func TestServerShutsDownInGoodOrderWhileFollowed(t *testing.T) {
+	server := devtest.OwnPostgres(t, devstack.PostgresOptions{})
+	p := newPipeAt(t, server.DSN(), "", orders)
+	f := p.follow(Options{})
+	p.exec("INSERT INTO orders VALUES (1)")
+	f.next().Ack(nil)
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.end(); err == nil {
+		t.Error("the stream ended as if it had been asked to")
+	}
+	again, err := p.source.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.db = again
+	// A server that had to be killed forgets its statistics.
+	if n := query[int](p, "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'orders'"); n != 1 {
+		t.Errorf("the server was killed: its statistics say %d rows", n)
 	}
 }

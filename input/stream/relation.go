@@ -18,9 +18,10 @@ type relation struct {
 	// verbatim says that tuples are laid out just like table.
 	verbatim bool
 	batch    *Assembled
-	// lastBytes and lastRows are the size of the last batch: the next one will
-	// be about as large.
+	// lastBytes and lastRows are the size of the last batch, and taken says in
+	// which delivery it was: the next one may be about as large.
 	lastBytes, lastRows int
+	taken               uint64
 	// cells is scratch for walking tuples.
 	newCells, oldCells []change.Cell
 }
