@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -70,7 +71,8 @@ The role in `+"`dsn`"+` needs `+"`REPLICATION`"+` and `+"`SELECT`"+` on the tabl
 With `+"`format: rows`"+` each message is one row as a flat object and has the metadata `+"`operation`"+` (read, insert, update, delete, truncate or schema), `+"`database_schema`, `table`, `lsn`, `commit_lsn`, `commit_ts_ms`, `transaction_id`, `key`"+` and `+"`schema`"+`. Messages of the operations truncate and schema have an empty object as body. With `+"`format: blocks`"+` a message is an opaque block of changes to one table, several times faster, for the `+"`clickhouse`"+` output.`).
 		Fields(
 			service.NewStringField(pcFieldDSN).
-				Description("Where the source is, as a URL or key=value pairs.").
+				Description("Where the source is, as a URL or key=value pairs. Left out, it is taken from the environment.").
+				Default("${POSTGRES_DSN}").
 				Example("postgres://penstock:secret@localhost:5432/shop?sslmode=require").Secret(),
 			service.NewStringListField(pcFieldTables).
 				Description("The tables to replicate: globs over `schema.table`, where `*` is any run of characters, `?` is one and `[…]` a class. Empty means every table of the publication, which must then exist.").
@@ -234,8 +236,11 @@ func parseConfig(p *service.ParsedConfig, label string) (*config, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	if dsn == "${POSTGRES_DSN}" { // the default: the engine fills in only what stands in a file
+		dsn = os.Getenv("POSTGRES_DSN")
+	}
 	if dsn == "" {
-		return nil, errors.New("field `dsn` is empty: set it to the URL of the source, such as postgres://user:password@host:5432/database")
+		return nil, errors.New("field `dsn` is empty: set it, or the environment variable POSTGRES_DSN, to the URL of the source, such as postgres://user:password@host:5432/database")
 	}
 	if c.source, err = catalog.NewSource(dsn, tlsConfig); err != nil {
 		return nil, err

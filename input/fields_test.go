@@ -62,7 +62,6 @@ func TestLint(t *testing.T) {
 		`postgres_cdc: {dsn: "host=h", sync_max_rows: 0}`:                 "1 or more",
 		`postgres_cdc: {dsn: "host=h", snapshot: {parallelism: -1}}`:      "1 or more",
 		`postgres_cdc: {dsn: "host=h", snapshots: {}}`:                    "snapshots",
-		`postgres_cdc: {tables: ["public.*"]}`:                            "dsn",
 		`postgres_cdc: {dsn: "host=h", lifecycle: {adress: "1.2.3.4:5"}}`: "adress",
 	} {
 		lints, err := linter.LintInputYAML([]byte(yaml))

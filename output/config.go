@@ -2,6 +2,7 @@ package output
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/redpanda-data/benthos/v4/public/service"
@@ -99,6 +100,9 @@ func (c *config) parseConnection(parsed *service.ParsedConfig) error {
 	text, err := parsed.FieldString(fieldDSN)
 	if err != nil {
 		return err
+	}
+	if text == "${CLICKHOUSE_DSN}" { // the default: the engine fills in only what stands in a file
+		text = os.Getenv("CLICKHOUSE_DSN")
 	}
 	if c.dsn, err = insert.ParseDSN(text); err != nil {
 		return err

@@ -78,7 +78,8 @@ func connectionFields() []*service.ConfigField {
 		service.NewStringField(fieldDSN).
 			Description("Where to connect, over the native protocol: `clickhouse://user:password@host:9000,host2:9000/database?secure=true`. "+
 				"The hosts are replicas of the same tables and are tried in turn. The database must exist. Characters such as `@ : / ? # %` in a user or password are percent-encoded. "+
-				"Parameters: `secure` (TLS), `skip_verify` and `tls_server_name` (with `secure`), `compress` (`lz4`, `zstd` or `none`; default `lz4`, on the same machine `none`), `dial_timeout` (per host; default `10s`).").
+				"Parameters: `secure` (TLS), `skip_verify` and `tls_server_name` (with `secure`), `compress` (`lz4`, `zstd` or `none`; default `lz4`, on the same machine `none`), `dial_timeout` (per host; default `10s`). Left out, it is taken from the environment.").
+			Default("${CLICKHOUSE_DSN}").
 			Examples("clickhouse://default:@localhost:9000/analytics", "clickhouse://penstock:${CLICKHOUSE_PASSWORD}@ch1:9440,ch2:9440/analytics?secure=true").
 			LintRule(`root = if this.trim() != "" && !this.has_prefix("$") && !this.trim().re_match("^(clickhouse|tcp)://[^/]") { ["dsn must be of the form clickhouse://user:password@host:9000/database"] }`).
 			Secret(),
