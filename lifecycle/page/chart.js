@@ -2,6 +2,7 @@
 
 const points = 150, fewest = 45; // samples kept, and the least that fills a chart
 const chartHeight = 40;
+const fewestOfPhase = 5; // samples of a phase that tell what is usual in it
 
 class Spark {
   constructor(label, write) {
@@ -22,12 +23,14 @@ class Spark {
   }
 
   // show draws the values, and writes the present one unless a pointer asks for
-  // another. Where there is nothing to measure, present is undefined.
-  show(values, interval, present) {
+  // another. Where there is nothing to measure, present is undefined. The last
+  // values, those of the present phase, set the scale: a load that was a hundred
+  // times as fast would flatten them, and may run off the top instead.
+  show(values, interval, present, last) {
     this.values = values;
     this.interval = interval;
     this.present = present;
-    const top = Math.max(...values, 1e-9) * 1.08;
+    const top = Math.max(...(last < fewestOfPhase ? values : values.slice(-last)), 1e-9) * 1.08;
     const room = (this.room = Math.max(values.length, fewest));
     this.drawing.setAttribute("viewBox", `0 0 ${room - 1} ${chartHeight}`);
     const x = (i) => room - values.length + i, y = (v) => (chartHeight - 1 - (v / top) * (chartHeight - 4)).toFixed(1);

@@ -50,9 +50,14 @@ class PipeView {
     this.tick();
   }
 
+  // age is how long the pipe has been in its phase, in seconds.
+  age() {
+    return (Date.now() + this.model.skew - Date.parse(this.model.status.since)) / 1000;
+  }
+
   // tick writes what changes by the clock alone.
   tick() {
-    put(this.since, "for " + span((Date.now() + this.model.skew - Date.parse(this.model.status.since)) / 1000));
+    put(this.since, "for " + span(this.age()));
   }
 
   showCourse(s) {
@@ -93,12 +98,13 @@ class PipeView {
   }
 
   showCharts(s, history) {
-    const slot = s.slot, present = { ...slot, rows_per_second: s.rows_per_second };
+    const present = { ...s.slot, rows_per_second: s.rows_per_second };
+    const ofPhase = Math.floor(this.age() / history.interval_seconds);
     for (const [name, spark] of Object.entries(this.sparks)) {
-      spark.show(present[name] === undefined ? [] : history[name], history.interval_seconds, present[name]);
+      spark.show(present[name] === undefined ? [] : history[name], history.interval_seconds, present[name], ofPhase);
     }
     put(this.sparks.rows_per_second.note, bytes(s.received_bytes_per_second).join(" ") + "/s received");
-    put(this.sparks.lag_seconds.note, s.commit_to_visible_seconds === undefined ? "" : "commit to visible " + lag(s.commit_to_visible_seconds).join(" "));
+    put(this.sparks.lag_seconds.note, s.commit_to_visible_seconds === undefined ? "" : "visible after " + lag(s.commit_to_visible_seconds).join(" "));
     put(this.sparks.lag_bytes.note, bytes(s.in_flight_bytes).join(" ") + " in flight");
     const [text, tone] = danger(s);
     put(this.sparks.retained_bytes.note, text);
@@ -124,6 +130,11 @@ function danger({ slot, phase }) {
   return ["no limit is set", ""];
 }
 
+const stoppedWhile = {
+  provisioning: " while checking both ends", setup: " while creating the tables", snapshot: " while copying the tables",
+  running: " while streaming changes", resync: " while loading tables anew",
+};
+
 // says puts a status into a sentence.
 function says(s) {
   const sides = s.degraded.map((d) => "the " + d.side).join(" and ");
@@ -141,7 +152,7 @@ function sentence(s) {
     case "paused": return s.slot ? "Reading nothing. The source keeps its WAL for this pipe until it is resumed." : "Reading nothing until it is resumed.";
     case "resync": return `Loading ${s.resync.length === 1 ? "one table" : s.resync.length + " tables"} anew, beside the ones that serve.`;
     case "completed": return "The snapshot is taken; nothing is left to read.";
-    case "failed": return `Stopped${s.failed_from ? " in " + s.failed_from : ""}.` + (s.failure && s.failure.class === "slot" ? "" : " It goes on from there when resumed.");
+    case "failed": return `Stopped${stoppedWhile[s.failed_from] || ""}.` + (s.failure && s.failure.class === "slot" ? "" : " It goes on from there when resumed.");
   }
   return "";
 }

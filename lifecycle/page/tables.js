@@ -48,7 +48,8 @@ class TableRow {
     put2(this.rows, t.rows ? count(t.rows) : "–", t.rows ? "rows" : "");
     this.rows.classList.toggle("none", !t.rows);
     const c = t.changes;
-    put(this.changes, c.insert + c.update + c.delete ? `+${compact.format(c.insert)}  ~${compact.format(c.update)}  −${compact.format(c.delete)}` : "–");
+    const parts = [["+", c.insert], ["~", c.update], ["−", c.delete]].filter(([, n]) => n > 0);
+    put(this.changes, parts.map(([sign, n]) => sign + compact.format(n)).join("  ") || "–");
     this.changes.title = `${whole.format(c.insert)} inserts, ${whole.format(c.update)} updates, ${whole.format(c.delete)} deletes, ${whole.format(c.truncate)} truncates since this process began`;
     this.button.hidden = !resyncable || t.resync || t.phase === "removed" || t.phase === "pending" || t.phase === "snapshot";
     const f = t.failure;

@@ -1,29 +1,38 @@
 // The page fits a phone and can be read, by day and by night.
 
 import assert from "node:assert/strict";
-import { assertFits } from "./visit.mjs";
+
+// The phases are looked at in both ways by their own checks.
+const others = ["degraded", "danger", "hostile", "many", "two", "empty"];
 
 export default function (check) {
-  // The phases are seen on a phone by their own checks.
-  for (const scene of ["degraded", "danger", "hostile", "many", "two", "empty"]) {
-    check(scene + " fits a phone", { scene, narrow: true }, async (page, visit) => {
-      await page.locator("main article, #empty:not([hidden])").first().waitFor();
-      await assertFits(page);
-      await visit.screenshot(`${scene} light 390`);
-    });
-  }
-
-  for (const dark of [false, true]) {
-    for (const scene of ["running", "failed", "degraded", "danger", "resync"]) {
-      check(`${scene} can be read in the ${dark ? "dark" : "light"}`, { scene, dark }, async (page, visit) => {
-        await visit.pipe().waitFor();
-        assert.deepEqual(await page.evaluate(faint), []);
-        const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
-        assert.ok(dark ? Math.max(...background) < 60 : Math.min(...background) > 200, "the background is " + background);
-        if (dark) await visit.screenshot(`${scene} dark 1280`);
+  for (const scene of others) {
+    for (const how of [{ narrow: true }, { dark: true }]) {
+      const name = how.dark ? "dark 1280" : "light 390";
+      check(`${scene} looks well, ${name}`, { scene, ...how }, async (page, visit) => {
+        await page.locator("main article, #empty:not([hidden])").first().waitFor();
+        await assertFits(page);
+        await assertReadable(page, how.dark);
+        await visit.screenshot(`${scene} ${name}`);
       });
     }
   }
+}
+
+// assertFits: nothing is wider than the window.
+export async function assertFits(page) {
+  const [needs, has] = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
+  assert.ok(needs <= has, `the page is ${needs} px wide and the window ${has}`);
+  const beyond = await page.evaluate(() => [...document.querySelectorAll("body *")]
+    .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80)));
+  assert.deepEqual(beyond, []);
+}
+
+// assertReadable: the scheme is the one asked for, and no text is faint in it.
+export async function assertReadable(page, dark) {
+  const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor.match(/\d+/g).map(Number));
+  assert.ok(dark ? Math.max(...background) < 60 : Math.min(...background) > 200, "the background is " + background);
+  assert.deepEqual(await page.evaluate(faint), []);
 }
 
 // faint runs in the page and returns the texts whose contrast to what they lie

@@ -1,7 +1,8 @@
 // Each phase is shown as what it is.
 
 import assert from "node:assert/strict";
-import { assertFits, eventually } from "./visit.mjs";
+import { assertFits, assertReadable } from "./looks.mjs";
+import { eventually } from "./visit.mjs";
 
 const phases = ["provisioning", "setup", "snapshot", "running", "pausing", "paused", "resync", "completed", "failed"];
 
@@ -18,6 +19,7 @@ export default function (check) {
       await assertCommands(pipe, status);
       assert.match(await pipe.locator(".head .for").textContent(), /^for \d/);
       await assertCharts(pipe, status);
+      await assertReadable(page, false);
       await visit.screenshot(`${phase} light 1280`);
     });
     check(phase + " fits a phone in the dark", { scene: phase, narrow: true, dark: true }, async (page, visit) => {
@@ -27,6 +29,7 @@ export default function (check) {
       await assertLit(pipe, status);
       await assertCharts(pipe, status);
       await assertFits(page);
+      await assertReadable(page, true);
       await visit.screenshot(`${phase} dark 390`);
     });
   }

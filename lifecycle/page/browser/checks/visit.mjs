@@ -76,12 +76,3 @@ export async function eventually(what) {
     await new Promise((again) => setTimeout(again, 50));
   }
 }
-
-// assertFits: nothing is wider than the window.
-export async function assertFits(page) {
-  const [needs, has] = await page.evaluate(() => [document.scrollingElement.scrollWidth, innerWidth]);
-  assert.ok(needs <= has, `the page is ${needs} px wide and the window ${has}`);
-  const beyond = await page.evaluate(() => [...document.querySelectorAll("body *")]
-    .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1).map((e) => e.outerHTML.slice(0, 80)));
-  assert.deepEqual(beyond, []);
-}
