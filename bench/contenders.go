@@ -24,13 +24,13 @@ type contender struct {
 }
 
 // ours is the contender that others are compared with.
-const ours = "penstock, blocks"
+const ours = "penstock blocks"
 
 func contenders() []contender {
 	recvlogical, missing := findRecvlogical()
 	return []contender{
 		{ours, "the pipeline as shipped, format: blocks", []kind{snapshot, backlog, steady}, "", runPenstock("blocks")},
-		{"penstock, rows", "the same with format: rows, for pipelines with processors", []kind{snapshot, backlog}, "", runPenstock("rows")},
+		{"penstock rows", "the same with format: rows, for pipelines with processors", []kind{snapshot, backlog}, "", runPenstock("rows")},
 		{"postgresql()", "ClickHouse, INSERT … SELECT FROM postgresql()", []kind{snapshot}, "", runTableFunction},
 		{"MaterializedPostgreSQL", "ClickHouse, database engine", []kind{snapshot, backlog}, "", runMaterialized},
 		{"COPY > /dev/null", "COPY … (FORMAT binary), one session, thrown away", []kind{snapshot}, "", runCopy},

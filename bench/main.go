@@ -24,6 +24,7 @@ type options struct {
 	repeats               int
 	scale                 float64
 	quick                 bool
+	quiet                 time.Duration
 	postgres              int
 	results, profiles     string
 	penstock              string
@@ -35,8 +36,9 @@ func main() {
 	flag.StringVar(&o.workloads, "workloads", "", "comma-separated workloads; all by default")
 	flag.StringVar(&o.contenders, "contenders", "", "comma-separated beginnings of the names of contenders; all by default")
 	flag.IntVar(&o.repeats, "repeats", 0, "runs of each contender, without the warm-up; 5 by default, 3 with -quick")
-	flag.Float64Var(&o.scale, "scale", 1, "multiplies the rows of the workloads")
+	flag.Float64Var(&o.scale, "scale", 0, "multiplies the rows of the workloads; half of them with -quick")
 	flag.BoolVar(&o.quick, "quick", false, "the workloads mixed and inserts only")
+	flag.DurationVar(&o.quiet, "quiet", 0, "how long to wait, before each run, for other processes to leave the machine alone")
 	flag.IntVar(&o.postgres, "postgres", 0, "major version of PostgreSQL, 14 to 18")
 	flag.StringVar(&o.results, "results", filepath.Join("bench", "results.json"), "where every sample is written to")
 	flag.StringVar(&o.profiles, "profiles", "", "folder to write profiles of penstock to, from one more run that does not count")
@@ -45,6 +47,7 @@ func main() {
 	flag.StringVar(&o.output, "output", "", "more fields of penstock's output")
 	list := flag.Bool("list", false, "list workloads and contenders")
 	flag.Parse()
+	o.setDefaults()
 	if *list {
 		printLists(o.scale)
 		return
@@ -54,6 +57,20 @@ func main() {
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
+	}
+}
+
+// setDefaults sets what depends on -quick.
+func (o *options) setDefaults() {
+	repeats, scale := 5, 1.0
+	if o.quick {
+		repeats, scale = 3, 0.5
+	}
+	if o.repeats == 0 {
+		o.repeats = repeats
+	}
+	if o.scale == 0 {
+		o.scale = scale
 	}
 }
 
@@ -75,11 +92,6 @@ func run(ctx context.Context, o options) (err error) {
 	chosen, who, err := o.choose()
 	if err != nil {
 		return err
-	}
-	if o.repeats == 0 {
-		if o.repeats = 5; o.quick {
-			o.repeats = 3
-		}
 	}
 	if o.profiles != "" {
 		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
@@ -185,6 +197,7 @@ func compete(ctx context.Context, s *stack, w workload, who []contender, o optio
 				continue
 			}
 			t := &trial{options: o, sample: sample{Workload: w.name, Contender: c.name, Round: round}}
+			waitForQuiet(ctx, o.quiet)
 			result := a.try(ctx, c, t)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -203,7 +216,7 @@ func compete(ctx context.Context, s *stack, w workload, who []contender, o optio
 		if !strings.HasPrefix(c.name, "penstock") || broken[c.name] {
 			continue
 		}
-		name := w.name + "-" + strings.TrimPrefix(c.name, "penstock, ")
+		name := w.name + "-" + strings.TrimPrefix(c.name, "penstock ")
 		t := &trial{options: o, profile: filepath.Join(o.profiles, name), expected: expected[c.name], sample: sample{Workload: w.name, Contender: c.name}}
 		if result := a.try(ctx, c, t); result.Error != "" {
 			fmt.Printf("  profiling %s: %s\n", c.name, result.Error)

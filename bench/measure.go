@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,6 +109,21 @@ func busyTime() (float64, error) {
 		}
 	}
 	return busy / clockTick, nil
+}
+
+// waitForQuiet returns when, for half a second, other processes have taken less
+// than a tenth of one core, or when it has waited long enough.
+func waitForQuiet(ctx context.Context, most time.Duration) {
+	const window = 500 * time.Millisecond
+	for deadline := time.Now().Add(most); time.Now().Before(deadline); {
+		before, err := readCPU()
+		if err != nil || pause(ctx, window) != nil {
+			return
+		}
+		if now, err := readCPU(); err != nil || now.since(before).other < window.Seconds()/10 {
+			return
+		}
+	}
 }
 
 type procTime struct {

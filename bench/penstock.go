@@ -183,7 +183,7 @@ func (c *child) profile(ctx context.Context, path string, seconds float64) error
 	base := "http://" + c.debug + "/debug/pprof/"
 	deadline := time.Now().Add(5 * time.Second)
 	for {
-		err := fetch(ctx, base+"cmdline", io.Discard)
+		err := fetch(ctx, base+"symbol", io.Discard)
 		if err == nil {
 			break
 		}
