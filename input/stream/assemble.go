@@ -10,9 +10,9 @@ import (
 // Assembled is a batch, and which of its rows still lack values.
 type Assembled struct {
 	*change.Batch
-	// Unresolved are indexes of rows whose tuple holds change.Unchanged:
-	// unchanged TOAST values and generated columns, which the stream does not
-	// carry. The key columns never do.
+	// Unresolved are indexes of rows whose tuple holds change.Unchanged for what
+	// the stream does not carry: unchanged TOAST values, generated columns, and
+	// columns newer than the change. The key columns never do.
 	Unresolved []int
 }
 

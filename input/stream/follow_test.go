@@ -123,18 +123,6 @@ func (p *pipe) stands(want uint64) {
 
 const walsender = " FROM pg_stat_replication JOIN pg_replication_slots ON pid = active_pid WHERE slot_name = $1"
 
-// reported waits until the server has heard from us that we have received all
-// WAL written by now, with whatever position we confirm.
-func (p *pipe) reported() {
-	p.t.Helper()
-	now := p.now()
-	devtest.Eventually(p.t, patience, "the server hears what we have received", func() (bool, error) {
-		return p.lsn("SELECT coalesce(max(write_lsn), '0/0')::text"+walsender, p.name) >= now, nil
-	})
-	heard := p.heard()
-	devtest.Eventually(p.t, patience, "the server hears of us once more", func() (bool, error) { return p.heard().After(heard), nil })
-}
-
 // heard is when the server last heard of us, by our clock.
 func (p *pipe) heard() time.Time {
 	p.t.Helper()
@@ -264,6 +252,31 @@ func (p *pipe) follow(o Options, prepare ...func(*following)) *following {
 	return f
 }
 
+// reported waits until the server has heard from us that we have received all
+// WAL written by now, with whatever position we confirm.
+func (f *following) reported() {
+	f.t.Helper()
+	now := f.now()
+	f.eventually("the server hears what we have received", func() (bool, error) {
+		return f.lsn("SELECT coalesce(max(write_lsn), '0/0')::text"+walsender, f.name) >= now, nil
+	})
+	heard := f.heard()
+	f.eventually("the server hears of us once more", func() (bool, error) { return f.heard().After(heard), nil })
+}
+
+// eventually waits for a condition while the stream goes on.
+func (f *following) eventually(what string, cond func() (bool, error)) {
+	f.t.Helper()
+	devtest.Eventually(f.t, patience, what, func() (bool, error) {
+		select {
+		case err := <-f.result:
+			f.t.Fatalf("the stream ended: %v", err)
+		default:
+		}
+		return cond()
+	})
+}
+
 // next returns the next delivery, not acked.
 func (f *following) next() *Delivery {
 	f.t.Helper()
@@ -283,7 +296,7 @@ func (f *following) nothing(why string) {
 	f.t.Helper()
 	heard := f.heard()
 	for range 2 {
-		devtest.Eventually(f.t, patience, "the server hears of us", func() (bool, error) {
+		f.eventually("the server hears of us", func() (bool, error) {
 			select {
 			case d := <-f.out:
 				f.t.Fatalf("got %s %s", describe(d), why)

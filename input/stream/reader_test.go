@@ -14,6 +14,10 @@ import (
 	"github.com/penstock/penstock/internal/devstack/devtest"
 )
 
+// soon has the reader report every 1.2 s instead of every 10 s. A machine that
+// stands still for longer than the difference to 2 s loses the connection.
+const soon = "&wal_sender_timeout=2000"
+
 const orders = "CREATE TABLE orders (id int PRIMARY KEY, note text, price numeric(10,2), at timestamptz DEFAULT '2024-02-29 12:00Z')"
 
 func TestChangesArriveInWALOrder(t *testing.T) {
@@ -116,21 +120,16 @@ func TestStatusIsSentWhateverStands(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := newPipe(t, "&wal_sender_timeout=1000", orders)
+			p := newPipe(t, soon, orders)
 			p.exec("INSERT INTO orders VALUES (1)")
 			f, goOn := tt.stall(t, p)
 			var first time.Time
-			devtest.Eventually(t, patience, "the connection has outlived its timeout three times", func() (bool, error) {
-				select {
-				case err := <-f.result:
-					t.Fatalf("the stream ended: %v", err)
-				default:
-				}
+			f.eventually("the connection has outlived its timeout twice", func() (bool, error) {
 				heard := p.heard()
 				if first.IsZero() && heard.Unix() > 0 {
 					first = heard
 				}
-				return !first.IsZero() && heard.Sub(first) > 3*time.Second, nil
+				return !first.IsZero() && heard.Sub(first) > 4*time.Second, nil
 			})
 			p.exec("INSERT INTO orders VALUES (2, 'end', 0, NULL)")
 			goOn()
@@ -144,12 +143,12 @@ func TestStatusIsSentWhateverStands(t *testing.T) {
 
 // TestIdlePublicationHoldsNoWAL guards rule 5.
 func TestIdlePublicationHoldsNoWAL(t *testing.T) {
-	p := newPipe(t, "&wal_sender_timeout=1000", orders, "CREATE TABLE other (n int)")
+	p := newPipe(t, soon, orders, "CREATE TABLE other (n int)")
 	f := p.follow(Options{})
 	for range 2 {
 		p.exec("INSERT INTO other SELECT generate_series(1, 1000)")
 		written := p.now()
-		devtest.Eventually(t, patience, "the slot follows", func() (bool, error) { return p.confirmed() >= written, nil })
+		f.eventually("the slot follows", func() (bool, error) { return p.confirmed() >= written, nil })
 	}
 	// The server says only once how far it is: also when a delivery was in
 	// flight then, and also when changes had been gathered.
@@ -157,17 +156,17 @@ func TestIdlePublicationHoldsNoWAL(t *testing.T) {
 	d := f.next()
 	p.exec("INSERT INTO other SELECT generate_series(1, 1000)")
 	written := p.now()
-	p.reported()
+	f.reported()
 	if got := p.confirmed(); got >= written {
 		t.Errorf("confirmed %x with a delivery in flight", got)
 	}
 	d.Ack(nil)
-	devtest.Eventually(t, patience, "the slot follows after the ack", func() (bool, error) { return p.confirmed() >= written, nil })
+	f.eventually("the slot follows after the ack", func() (bool, error) { return p.confirmed() >= written, nil })
 }
 
 // TestNothingBehindAnUnackedDeliveryIsConfirmed guards rule 3.
 func TestNothingBehindAnUnackedDeliveryIsConfirmed(t *testing.T) {
-	p := newPipe(t, "&wal_sender_timeout=1000", orders, "CREATE TABLE other (n int)")
+	p := newPipe(t, soon, orders, "CREATE TABLE other (n int)")
 	f := p.follow(Options{}) // one delivery for each transaction
 	before := p.confirmed()
 	var deliveries []*Delivery
@@ -179,18 +178,18 @@ func TestNothingBehindAnUnackedDeliveryIsConfirmed(t *testing.T) {
 	deliveries[1].Ack(nil)
 	p.exec("INSERT INTO other VALUES (1)")
 	end := p.now()
-	p.reported()
+	f.reported()
 	if got, limit := p.confirmed(), deliveries[0].Batches[0].Rows[0].LSN; got > limit || got < before {
 		t.Errorf("the slot stands at %x; the change at %x is not acked", got, limit)
 	}
 	deliveries[0].Ack(nil)
-	devtest.Eventually(t, patience, "the slot follows after the ack", func() (bool, error) { return p.confirmed() >= end, nil })
+	f.eventually("the slot follows after the ack", func() (bool, error) { return p.confirmed() >= end, nil })
 }
 
 // TestMidTransactionPositionIsNeverConfirmed guards rules 3 and 15: a large
 // transaction comes in parts, and only the last moves the position.
 func TestMidTransactionPositionIsNeverConfirmed(t *testing.T) {
-	p := newPipe(t, "&wal_sender_timeout=1000", orders)
+	p := newPipe(t, soon, orders)
 	f := p.follow(Options{MaxRows: 100})
 	p.exec("INSERT INTO orders SELECT generate_series(1, 1000)")
 	total := 0
@@ -203,7 +202,7 @@ func TestMidTransactionPositionIsNeverConfirmed(t *testing.T) {
 		d.Ack(nil)
 	}
 	heard := p.heard()
-	devtest.Eventually(t, patience, "the server hears of us", func() (bool, error) {
+	f.eventually("the server hears of us", func() (bool, error) {
 		return p.heard().After(heard.Add(time.Second)), nil
 	})
 	last := f.next()
@@ -215,7 +214,7 @@ func TestMidTransactionPositionIsNeverConfirmed(t *testing.T) {
 		t.Errorf("confirmed %x before the end of the transaction at %x is acked", got, commit)
 	}
 	last.Ack(nil)
-	devtest.Eventually(t, patience, "the slot follows after the last part", func() (bool, error) { return p.confirmed() > commit, nil })
+	f.eventually("the slot follows after the last part", func() (bool, error) { return p.confirmed() > commit, nil })
 	if total+len(last.Batches[0].Rows) != 1000 {
 		t.Errorf("got %d rows, want 1000", total+len(last.Batches[0].Rows))
 	}
@@ -273,7 +272,7 @@ func TestStopDoesNotConfirmWhatIsInFlight(t *testing.T) {
 }
 
 func TestStopWaitsForAcks(t *testing.T) {
-	p := newPipe(t, "&wal_sender_timeout=1000", orders)
+	p := newPipe(t, soon, orders)
 	p.exec("INSERT INTO orders VALUES (1)")
 	f := p.follow(Options{DrainTimeout: patience})
 	d := f.next()
@@ -313,7 +312,7 @@ func TestPositionIsDurableBeforeTheServerKnows(t *testing.T) {
 	p.exec("INSERT INTO orders VALUES (1)")
 	f.next().Ack(nil)
 	position := f.checkpoint.Confirmed()
-	devtest.Eventually(t, patience, "the server knows", func() (bool, error) { return p.confirmed() >= position, nil })
+	f.eventually("the server knows", func() (bool, error) { return p.confirmed() >= position, nil })
 	if len(confirmed) == 0 {
 		t.Error("the server was told without Confirm")
 	}
@@ -360,7 +359,7 @@ func TestRejectedBatchEndsTheStream(t *testing.T) {
 // TestTruncateIsABarrier: everything before it is acked before it is sent, and
 // nothing is sent before it is acked.
 func TestTruncateIsABarrier(t *testing.T) {
-	p := newPipe(t, "&wal_sender_timeout=1000", orders)
+	p := newPipe(t, soon, orders)
 	p.exec("BEGIN; INSERT INTO orders VALUES (1); TRUNCATE orders; INSERT INTO orders VALUES (2); COMMIT")
 	f := p.follow(Options{})
 	first := f.next()

@@ -13,7 +13,7 @@ type relation struct {
 	// table is nil for a table that is published but not replicated.
 	table *change.Table
 	// columns maps each column of table to its place in the tuples sent, -1 for
-	// a generated column that the server leaves out.
+	// one that the server leaves out: it is generated, or newer than the change.
 	columns []int
 	// verbatim says that tuples are laid out just like table.
 	verbatim bool
@@ -26,8 +26,8 @@ type relation struct {
 	newCells, oldCells []change.Cell
 }
 
-// newRelation lays out what the stream sends as the table is. Only generated
-// columns may be missing, and none of the key.
+// newRelation lays out what the stream sends as the table is. No column of the
+// key may be missing.
 func newRelation(table *change.Table, sent *pgoutput.Relation) (*relation, error) {
 	r := &relation{table: table}
 	if table == nil {
@@ -42,8 +42,8 @@ func newRelation(table *change.Table, sent *pgoutput.Relation) (*relation, error
 				r.columns[i] = j
 			}
 		}
-		if c := &table.Columns[i]; r.columns[i] < 0 && (c.InKey || !c.Generated) {
-			return nil, fmt.Errorf("the stream does not carry column %q of %s", c.Name, table)
+		if c := &table.Columns[i]; r.columns[i] < 0 && c.InKey {
+			return nil, fmt.Errorf("the stream does not carry key column %q of %s", c.Name, table)
 		}
 		r.verbatim = r.verbatim && r.columns[i] == i
 	}
