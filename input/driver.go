@@ -235,6 +235,9 @@ func (d *driver) provision(ctx context.Context) error {
 		if err := catalog.Publish(ctx, conn, d.server, d.config.publication, publication, d.tables); err != nil {
 			return err
 		}
+		if err := d.recordPublication(ctx, conn); err != nil {
+			return err
+		}
 	}
 	err = d.pipe.Update(ctx, func(s *lifecycle.State) error {
 		if d.config.streaming() {

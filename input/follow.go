@@ -104,15 +104,7 @@ func (d *driver) checkStream(ctx context.Context, conn *pgx.Conn) error {
 	if err := d.checkSlot(ctx, conn); err != nil {
 		return err
 	}
-	publication, err := catalog.ReadPublication(ctx, conn, server, d.config.publication)
-	if err == nil && publication == nil {
-		err = &change.Failure{
-			Class:  catalog.ClassPublication,
-			Reason: fmt.Sprintf("publication %q does not exist any more", d.config.publication),
-			Fix:    "create it again for the same tables, with publish_via_partition_root = true, and resume; changes made without it are not in the stream, so resync the pipe if there were any",
-		}
-	}
-	return err
+	return d.checkPublication(ctx, conn, server)
 }
 
 // explainStream tells apart what ends a stream.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,6 +26,9 @@ func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
 		return err
 	}
 	if err := catalog.Publish(ctx, conn, d.server, d.config.publication, publication, d.tables); err != nil {
+		return err
+	}
+	if err := d.recordPublication(ctx, conn); err != nil {
 		return err
 	}
 	err = d.checkSlot(ctx, conn)
@@ -53,27 +57,6 @@ func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
 	})
 }
 
-// explainMissing explains a stream that the server ended because something does
-// not exist. Where all of it does, the publication was dropped and made again:
-// what was written between cannot be decoded, for the server looks for the
-// publication as it was then. Before PostgreSQL 18 it ends the stream there.
-func (d *driver) explainMissing(ctx context.Context, conn *pgx.Conn, cause error) error {
-	if err := d.checkStream(ctx, conn); err != nil {
-		return err
-	}
-	failure := &change.Failure{
-		Class:  catalog.ClassPublication,
-		Reason: fmt.Sprintf("publication %q was dropped and made again, and the server cannot decode what was written between", d.config.publication),
-		Fix:    "resync the pipe, which makes the slot anew",
-		Err:    cause,
-	}
-	if !d.pipe.State().ResyncWhole {
-		return failure
-	}
-	d.undecodable = failure
-	return fmt.Errorf("the slot has to be made anew: %w", cause)
-}
-
 // reconcile brings the state in line with the configuration, once for a
 // process: tables that are new are made at the destination and wait to be
 // loaded, and tables that are gone are not replicated any more.
@@ -98,18 +81,19 @@ func (d *driver) reconcile(ctx context.Context, conn *pgx.Conn) error {
 		}
 	}
 	for _, t := range fresh {
-		if err := d.outbox.apply(ctx, &change.Control{Operation: change.Schema, Table: t.Table}); err != nil {
+		c := &change.Control{Operation: change.Schema, Table: t.Table}
+		if left := state.Tables[t.String()]; left != nil {
+			if c.Previous, err = change.Parse(left.Definition); err != nil {
+				return fmt.Errorf("reading the definition of %s in the state of the pipe: %w", t, err)
+			}
+		}
+		if err := d.outbox.apply(ctx, c); err != nil {
 			return err
 		}
 	}
 	err = d.pipe.Update(ctx, func(s *lifecycle.State) error {
 		for _, t := range fresh {
-			added := &lifecycle.TableState{Phase: lifecycle.TablePending, Definition: t.Describe()}
-			if d.config.mode == modeCDCOnly {
-				added.Phase = lifecycle.TableRunning
-			}
-			s.Tables[t.String()] = added
-			d.log.With("table", t.String()).Info("Table added to the pipe")
+			d.add(s, t)
 		}
 		for name, t := range s.Tables {
 			if !present[name] && t.Phase != lifecycle.TableRemoved {
@@ -119,8 +103,33 @@ func (d *driver) reconcile(ctx context.Context, conn *pgx.Conn) error {
 		}
 		return nil
 	})
-	d.reconciled = err == nil
-	return err
+	if err != nil {
+		return err
+	}
+	d.reconciled = true
+	if d.pipe.Phase() == lifecycle.Running && len(d.pipe.ResyncWanted()) > 0 {
+		return errInterrupted
+	}
+	return nil
+}
+
+// add puts a table that came into the configuration into the state. One that
+// was there before is loaded again beside itself: its destination has rows, and
+// their versions win over those of a first load.
+func (d *driver) add(s *lifecycle.State, t *catalog.Table) {
+	name := t.String()
+	phase, before := lifecycle.TablePending, s.Tables[name] != nil
+	switch {
+	case d.config.mode == modeCDCOnly:
+		phase = lifecycle.TableRunning
+	case before:
+		phase = lifecycle.TableResync
+		if i, wanted := slices.BinarySearch(s.Resync, name); !wanted {
+			s.Resync = slices.Insert(s.Resync, i, name)
+		}
+	}
+	s.Tables[name] = &lifecycle.TableState{Phase: phase, Definition: t.Describe()}
+	d.log.With("table", name, "again", before).Info("Table added to the pipe")
 }
 
 // lookLeniently surveys the source for a pipe that is already running: a new

@@ -16,6 +16,10 @@ import (
 // and cheap for the server.
 const watchInterval = 2 * time.Second
 
+// watchRest is the pause after an error: a server that refuses our password
+// should not be asked every other second.
+const watchRest = 15 * time.Second
+
 // watch observes the slot and writes heartbeats until ctx ends, in every phase:
 // a slot can be lost during a long snapshot or a pause just as well.
 func (d *driver) watch(ctx context.Context) {
@@ -23,10 +27,12 @@ func (d *driver) watch(ctx context.Context) {
 	defer ticker.Stop()
 	w := watcher{driver: d}
 	defer w.close()
+	var resting time.Time // until then nothing is tried, after an error
 	for {
-		if name := d.pipe.State().Slot.Name; name != "" && d.pipe.Phase() != lifecycle.Failed {
+		if name := d.pipe.State().Slot.Name; name != "" && time.Now().After(resting) {
 			if err := w.observe(ctx, name); err != nil {
 				w.close() // the session may be broken; the phases say so
+				resting = time.Now().Add(watchRest)
 			}
 		}
 		select {
@@ -85,8 +91,16 @@ func (w *watcher) observe(ctx context.Context, name string) error {
 		})
 		err = slot.Check(name, w.config.source.Database())
 	}
+	if err == nil && skipsMissing(w.server) {
+		err = w.checkPublication(ctx, w.conn, w.server)
+	}
 	var failure *change.Failure
 	if errors.As(err, &failure) {
+		// A resync of the whole pipe makes anew what is gone; a failed pipe has
+		// its reason, and its slot goes on holding WAL, which has to be seen.
+		if w.pipe.State().ResyncWhole || w.pipe.Phase() == lifecycle.Failed {
+			return nil
+		}
 		w.fail(ctx, failure)
 		return nil
 	}

@@ -23,6 +23,8 @@ type State struct {
 	ConfirmedLSN uint64 `json:"confirmed_lsn,omitempty"`
 	// Publication the slot streams.
 	Publication string `json:"publication,omitempty"`
+	// PublicationOID tells it from one that was made anew; 0 is unknown.
+	PublicationOID uint32 `json:"publication_oid,omitempty"`
 	// What we created, `penstock drop` may drop.
 	PublicationCreatedByUs bool `json:"publication_created_by_us,omitempty"`
 	SlotCreatedByUs        bool `json:"slot_created_by_us,omitempty"`

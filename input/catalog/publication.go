@@ -18,6 +18,8 @@ const ourMark = "created by penstock"
 // Publication is what the source publishes under one name.
 type Publication struct {
 	Name string
+	// OID tells it from another one of that name.
+	OID uint32
 	// Ours says that Penstock created it.
 	Ours    bool
 	viaRoot bool
@@ -49,10 +51,10 @@ func ReadPublication(ctx context.Context, conn *pgx.Conn, server *Server, name s
 	p := &Publication{Name: name, tables: map[uint32]PublishedTable{}}
 	var insert, update, remove, truncate bool
 	err := conn.QueryRow(ctx, `
-		SELECT pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot,
+		SELECT oid, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot,
 		       coalesce(obj_description(oid, 'pg_publication') = $2, false)
 		  FROM pg_publication WHERE pubname = $1`, name, ourMark).
-		Scan(&insert, &update, &remove, &truncate, &p.viaRoot, &p.Ours)
+		Scan(&p.OID, &insert, &update, &remove, &truncate, &p.viaRoot, &p.Ours)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -74,6 +76,17 @@ func ReadPublication(ctx context.Context, conn *pgx.Conn, server *Server, name s
 		return nil, err
 	}
 	return p, nil
+}
+
+// PublicationOID returns the OID of the publication called name, 0 where there
+// is none.
+func PublicationOID(ctx context.Context, conn *pgx.Conn, name string) (uint32, error) {
+	var oid uint32
+	err := conn.QueryRow(ctx, `SELECT oid FROM pg_publication WHERE pubname = $1`, name).Scan(&oid)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return 0, fmt.Errorf("looking up publication %q: %w", name, Explain(err))
+	}
+	return oid, nil
 }
 
 // publishesGenerated says whether a publication that we make has the server
