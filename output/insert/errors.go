@@ -185,8 +185,7 @@ func (e *Error) Error() string {
 
 // Reason is Error without the hint.
 func (e *Error) Reason() string {
-	text := e.err.Error()
-	text = strings.ReplaceAll(text, "\n", "; ") // what errors.Join puts between the failures of several hosts
+	text := oneSentence(e.err.Error())
 	if e.Table != "" {
 		text = "table " + e.Table + ": " + text
 	}
@@ -196,6 +195,25 @@ func (e *Error) Reason() string {
 	}
 	return text
 }
+
+// oneSentence makes one line of a driver's error. errors.Join puts a line end between the failures of several hosts. The
+// server puts an empty line between what happened and paragraphs of general advice, such as how to reset the password of
+// ClickHouse Cloud; that advice ends at the next host.
+func oneSentence(text string) string {
+	var kept []string
+	advice := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		advice = !strings.HasPrefix(line, connectingTo) && (advice || line == "")
+		if !advice {
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "; ")
+}
+
+// connectingTo begins the failure of one host.
+const connectingTo = "connecting to "
 
 // Unwrap returns the driver's error.
 func (e *Error) Unwrap() error { return e.err }
