@@ -33,6 +33,14 @@ func (e *ends) missed(t testing.TB) {
 		`INSERT INTO items SELECT id, 3 FROM generate_series(2000, 2100) id`)
 }
 
+// slotFree waits until the server has noticed that the slot's reader is gone.
+func (e *ends) slotFree(t testing.TB) {
+	t.Helper()
+	devtest.Eventually(t, patience, "nobody reads the slot", func() (bool, error) {
+		return ask[bool](t, e, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = $1", e.slot()), nil
+	})
+}
+
 // says checks that a failure tells what it should, and no secret.
 func says(t testing.TB, f *api.Failure, class string, words ...string) {
 	t.Helper()
@@ -69,6 +77,7 @@ func TestSlotDropped(t *testing.T) {
 	e := newEnds(t)
 	p := e.failing(t, options{})
 	p.stop()
+	e.slotFree(t)
 	e.source(t, "SELECT pg_drop_replication_slot('"+e.slot()+"')")
 	e.missed(t)
 	p.start()
@@ -99,6 +108,7 @@ func TestSlotAdvanced(t *testing.T) {
 			p := e.failing(t, options{})
 			p.stop()
 			e.missed(t)
+			e.slotFree(t)
 			for sql := range strings.SplitSeq(strings.ReplaceAll(tt.by, "%slot%", e.slot()), "; ") {
 				e.source(t, sql)
 			}

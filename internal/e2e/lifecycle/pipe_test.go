@@ -32,6 +32,7 @@ type options struct {
 	output     []string // more lines of clickhouse
 	address    string   // of the API; a free one if empty
 	state      string   // folder; a new one if empty
+	token      string   // that the test presents
 }
 
 // slow has each batch take a while, so that a test can see a load under way.
@@ -170,6 +171,9 @@ func (p *pipe) request(method, path, body string, header ...string) (answer []by
 	if err != nil {
 		return nil, 0, err
 	}
+	if p.token != "" {
+		req.Header.Set("Authorization", "Bearer "+p.token)
+	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -249,10 +253,16 @@ func (p *pipe) in(phase lifecycle.Phase) api.PipeDetail {
 	return p.until("the pipe is "+string(phase), func(d api.PipeDetail) bool { return d.Phase == string(phase) })
 }
 
-// running waits until the pipe streams and no table is being loaded.
-func (p *pipe) running() api.PipeDetail {
+// running waits until the pipe streams and no table is being loaded, and until
+// it has the tables named: after a restart it takes a moment to find new ones.
+func (p *pipe) running(names ...string) api.PipeDetail {
 	p.t.Helper()
 	return p.until("the pipe is running with every table", func(d api.PipeDetail) bool {
+		for _, name := range names {
+			if table(d, name).Phase != string(lifecycle.TableRunning) {
+				return false
+			}
+		}
 		loading := slices.ContainsFunc(d.Tables, func(t api.Table) bool {
 			return t.Phase != string(lifecycle.TableRunning) && t.Phase != string(lifecycle.TableRemoved)
 		})
