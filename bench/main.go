@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&o.repeats, "repeats", 0, "runs of each contender, without the warm-up; 5 by default, 3 with -quick")
 	flag.Float64Var(&o.scale, "scale", 0, "multiplies the rows of the workloads; half of them with -quick")
 	flag.BoolVar(&o.quick, "quick", false, "the workloads mixed and inserts only")
-	flag.DurationVar(&o.quiet, "quiet", 0, "how long to wait, before each run, for other processes to leave the machine alone")
+	flag.DurationVar(&o.quiet, "quiet", 0, "how long to wait, before each run, for other processes to leave the machine alone; if they do not during a run, it is repeated")
 	flag.IntVar(&o.postgres, "postgres", 0, "major version of PostgreSQL, 14 to 18")
 	flag.StringVar(&o.results, "results", filepath.Join("bench", "results.json"), "where every sample is written to")
 	flag.StringVar(&o.profiles, "profiles", "", "folder to write profiles of penstock to, from one more run that does not count")
@@ -163,64 +163,4 @@ func (o options) choose() (chosen []workload, who []contender, err error) {
 		return nil, nil, fmt.Errorf("there is no contender %q; -list tells which there are", o.contenders)
 	}
 	return chosen, who, nil
-}
-
-// compete runs all contenders on one workload, in turn.
-func compete(ctx context.Context, s *stack, w workload, who []contender, o options, r *report) (err error) {
-	fmt.Printf("\n%s: %s\n", w.name, w.title)
-	began := time.Now()
-	a, err := s.prepare(ctx, w)
-	defer func() { err = errors.Join(err, a.close()) }()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("  data made in %.0f s\n", time.Since(began).Seconds())
-	r.prepared(a)
-
-	var part []contender
-	for _, c := range who {
-		switch {
-		case !c.does(w.kind):
-		case c.missing != "":
-			r.missing(w, c)
-		default:
-			part = append(part, c)
-		}
-	}
-	broken := map[string]bool{}
-	expected := map[string]time.Duration{}
-	for round := 0; round <= o.repeats; round++ {
-		for i := range part {
-			// Each round begins with another: who runs after whom changes.
-			c := part[(i+round)%len(part)]
-			if broken[c.name] {
-				continue
-			}
-			t := &trial{options: o, sample: sample{Workload: w.name, Contender: c.name, Round: round}}
-			waitForQuiet(ctx, o.quiet)
-			result := a.try(ctx, c, t)
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			r.add(result)
-			// What cannot do it once is not asked again.
-			broken[c.name] = result.Error != "" && round == 0
-			expected[c.name] = time.Duration(result.Seconds * float64(time.Second))
-		}
-	}
-	r.print(w)
-	if o.profiles == "" {
-		return nil
-	}
-	for _, c := range part {
-		if !strings.HasPrefix(c.name, "penstock") || broken[c.name] {
-			continue
-		}
-		name := w.name + "-" + strings.TrimPrefix(c.name, "penstock ")
-		t := &trial{options: o, profile: filepath.Join(o.profiles, name), expected: expected[c.name], sample: sample{Workload: w.name, Contender: c.name}}
-		if result := a.try(ctx, c, t); result.Error != "" {
-			fmt.Printf("  profiling %s: %s\n", c.name, result.Error)
-		}
-	}
-	return nil
 }

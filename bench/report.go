@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -21,7 +20,7 @@ type report struct {
 	Versions map[string]string `json:"versions"`
 	Repeats  int               `json:"repeats"`
 	// Loaded says that other processes took more than a tenth of the machine
-	// during some run that counts: the figures are then no better than hints.
+	// during all runs of some contender: its figures are then no better than hints.
 	Loaded    bool             `json:"loaded"`
 	Workloads []workloadResult `json:"workloads"`
 	Samples   []sample         `json:"samples"`
@@ -65,6 +64,7 @@ type result struct {
 	Ratio    float64 `json:"ratio_to_penstock,omitempty"`
 	Latency  *spread `json:"commit_to_visible,omitempty"`
 	Verified string  `json:"verified"`
+	Runs     int     `json:"runs"` // that count
 	Errors   int     `json:"errors,omitempty"`
 }
 
@@ -142,15 +142,15 @@ func (r *report) add(s sample) {
 		round = "warm-up"
 	}
 	load := ""
-	if s.loaded(r.Machine.Cores) {
+	if s.spoiled() {
 		load = fmt.Sprintf("  (other processes took %.1f s of CPU)", s.OtherCPUSeconds)
-		r.Loaded = r.Loaded || s.Round > 0
 	}
 	fmt.Printf("  %-8s %-27s %s%s\n", round, s.Contender, what, load)
 }
 
-func (s sample) loaded(cores int) bool {
-	return s.OtherCPUSeconds > 0.1*s.Seconds*float64(cores)
+// spoiled says that others took more than a tenth of the machine.
+func (s sample) spoiled() bool {
+	return s.OtherCPUSeconds > 0.1*s.Seconds*float64(runtime.NumCPU())
 }
 
 // sum makes the results of a workload of its samples.
@@ -167,6 +167,13 @@ func (r *report) sum(w workload) []result {
 			case s.Round > 0:
 				runs = append(runs, s)
 			}
+		}
+		quiet := slices.DeleteFunc(slices.Clone(runs), sample.spoiled)
+		switch {
+		case len(quiet) > 0:
+			runs = quiet
+		case len(runs) > 0:
+			r.Loaded = true
 		}
 		if len(runs) > 0 {
 			results = append(results, r.sumRuns(c.name, runs, errors, *r.workload(w.name)))
@@ -191,7 +198,7 @@ func (r *report) sumRuns(contender string, runs []sample, errors int, w workload
 	}
 	seconds := func(s sample) float64 { return s.Seconds }
 	sum := result{
-		Contender: contender, Errors: errors, Verified: runs[0].Verified,
+		Contender: contender, Runs: len(runs), Errors: errors, Verified: runs[0].Verified,
 		Median: median(seconds), Min: runs[0].Seconds, Max: runs[0].Seconds,
 		CPUSeconds:    median(func(s sample) float64 { return s.CPUSeconds }),
 		PostgresCPU:   median(func(s sample) float64 { return s.PostgresCPUSeconds }),
@@ -212,35 +219,6 @@ func (r *report) sumRuns(contender string, runs []sample, errors int, w workload
 		sum.CPUMicrosecondsARow = sum.CPUSeconds / rows * 1e6
 	}
 	return sum
-}
-
-func (r *report) print(w workload) {
-	into := r.workload(w.name)
-	into.Results = r.sum(w)
-	fmt.Printf("\n  %s: %d rows, %.0f MB\n\n", into.Title, into.Rows, float64(into.Bytes)/1e6)
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "  contender\tmedian s\tmin\tmax\trows/s\tMB/s\tCPU s\tµs/row\tPG CPU\tCH CPU\tother\tpeak MiB\tparts\ttimes ours\tverified\t")
-	for _, s := range into.Results {
-		fmt.Fprintf(table, "  %s\t%.2f\t%.2f\t%.2f\t%.0fk\t%s\t%s\t%s\t%.1f\t%.1f\t%.1f\t%s\t%s\t%.2f\t%s\t\n", s.Contender, s.Median, s.Min, s.Max,
-			s.RowsPerSecond/1000, unlessZero("%.0f", s.MegabytesPerSecond), unlessZero("%.2f", s.CPUSeconds), unlessZero("%.2f", s.CPUMicrosecondsARow), s.PostgresCPU, s.ClickHouseCPU,
-			s.OtherCPU, unlessZero("%.0f", float64(s.PeakRSS)/(1<<20)), unlessZero("%.0f", float64(s.Parts)), s.Ratio, s.Verified)
-	}
-	_ = table.Flush()
-	for _, s := range into.Results {
-		if l := s.Latency; l != nil {
-			fmt.Printf("\n  %s: commit to visible p50 %.0f ms, p99 %.0f ms, at most %.0f ms, of %d commits\n", s.Contender, l.P50*1000, l.P99*1000, l.Max*1000, l.N)
-		}
-	}
-	for _, note := range into.Notes {
-		fmt.Println("  note:", note)
-	}
-}
-
-func unlessZero(format string, v float64) string {
-	if v == 0 {
-		return "–"
-	}
-	return fmt.Sprintf(format, v)
 }
 
 func (r *report) write(path string) error {
