@@ -48,7 +48,8 @@ func ReadSlot(ctx context.Context, conn *pgx.Conn, server *Server, name string) 
 	case server.Version >= 170000:
 		reason = "coalesce(invalidation_reason, '')"
 	case server.Version >= 160000:
-		reason = "CASE WHEN conflicting THEN 'conflict with recovery' ELSE '' END"
+		// It is set for any reason; only removed WAL takes restart_lsn with it.
+		reason = "CASE WHEN NOT coalesce(conflicting, false) THEN '' WHEN restart_lsn IS NULL THEN 'wal_removed' ELSE 'conflict with recovery' END"
 	}
 	var s Slot
 	var confirmed, restart *pglogrepl.LSN
