@@ -3,6 +3,15 @@
 const points = 150, fewest = 45; // samples kept, and the least that fills a chart
 const chartHeight = 40;
 const fewestOfPhase = 5; // samples of a phase that tell what is usual in it
+const flattening = 10; // times as high: what lies beside it can no longer be read
+
+// scale returns the value at the top of a chart: the highest, unless that is
+// from before the last values, those of the present phase, and would flatten
+// them, as a load does the changes after it. It may run off the top instead.
+function scale(values, last) {
+  const most = Math.max(1e-9, ...values), usual = Math.max(1e-9, ...values.slice(-Math.max(last, 1)));
+  return (last >= fewestOfPhase && usual > 1e-9 && most > flattening * usual ? usual : most) * 1.08;
+}
 
 class Spark {
   constructor(label, write) {
@@ -24,13 +33,12 @@ class Spark {
 
   // show draws the values, and writes the present one unless a pointer asks for
   // another. Where there is nothing to measure, present is undefined. The last
-  // values, those of the present phase, set the scale: a load that was a hundred
-  // times as fast would flatten them, and may run off the top instead.
+  // values are of the present phase.
   show(values, interval, present, last) {
     this.values = values;
     this.interval = interval;
     this.present = present;
-    const top = Math.max(...(last < fewestOfPhase ? values : values.slice(-last)), 1e-9) * 1.08;
+    const top = scale(values, last);
     const room = (this.room = Math.max(values.length, fewest));
     this.drawing.setAttribute("viewBox", `0 0 ${room - 1} ${chartHeight}`);
     const x = (i) => room - values.length + i, y = (v) => (chartHeight - 1 - (v / top) * (chartHeight - 4)).toFixed(1);
