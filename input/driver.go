@@ -168,6 +168,7 @@ func (d *driver) fail(ctx context.Context, f *change.Failure) {
 func (d *driver) degraded(err error) {
 	d.log.With("error", err, "phase", string(d.pipe.Phase())).Warn("Trying again after trouble that may pass")
 	d.pipe.Degrade(err)
+	d.pipe.Error(catalog.PassingClass(err))
 }
 
 // survey finds out what the source is, and checks it.

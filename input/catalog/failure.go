@@ -20,7 +20,18 @@ const (
 	ClassIdentity       = "replica_identity"
 	ClassPublication    = "publication"
 	ClassSlot           = "slot"
+
+	classNetwork = "network"
 )
+
+// PassingClass names trouble that may pass, for the metrics: what the server
+// said, or that it could not be reached.
+func PassingClass(err error) string {
+	if SQLSTATE(err) != "" {
+		return ClassServer
+	}
+	return classNetwork
+}
 
 // SQLSTATE returns the code of a PostgreSQL error in err's chain, or "".
 func SQLSTATE(err error) string {
