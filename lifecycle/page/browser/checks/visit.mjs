@@ -57,6 +57,7 @@ export class Visit {
   }
 
   async screenshot(name) {
+    if (!this.config.screenshots) return;
     await this.page.screenshot({ path: join(this.config.screenshots, name.replace(/[^\w]+/g, "-") + ".png"), fullPage: true });
   }
 
