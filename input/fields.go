@@ -102,7 +102,7 @@ With `+"`format: rows`"+` each message is one row as a flat object and has the m
 				Description("How long changes are gathered before they are sent on. Shorter means fresher data and more, smaller inserts.").
 				Example("100ms").Default("1s"),
 			service.NewIntField(pcFieldSyncMaxRows).
-				Description("Changes are sent on as soon as there are so many; a transaction is split only where it has more by itself.").
+				Description("Changes are sent on as soon as there are so many; a transaction is split only where it has more by itself. With `format: rows`, where each costs much more memory, 10000 at the most.").
 				Default(100000).LintRule(positive),
 			service.NewObjectField(pcFieldSnapshot,
 				service.NewIntField(pcFieldParallelism).Description("Sessions that read at the same time.").Default(4).LintRule(positive),

@@ -77,9 +77,13 @@ func (d *driver) stream(work context.Context, definitions *definitions) error {
 		defer cancel()
 		_ = replication.Close(ctx)
 	}()
+	maxRows := d.config.syncMaxRows
+	if !d.config.blocks {
+		maxRows = min(maxRows, structureRows)
+	}
 	reader := stream.NewReader(replication, definitions, stream.NewCheckpoint(d.pipe.State().ConfirmedLSN), d.outbox.deliveries, stream.Options{
 		Slot: d.config.slot, Publication: d.config.publication, Binary: definitions.binary,
-		SyncInterval: d.config.syncInterval, MaxRows: d.config.syncMaxRows, MaxBytes: maxDeliveryBytes,
+		SyncInterval: d.config.syncInterval, MaxRows: maxRows, MaxBytes: maxDeliveryBytes,
 		SenderTimeout: d.server.WALSenderTimeout, DrainTimeout: drainTimeout,
 		Started: d.pipe.Healthy,
 	})

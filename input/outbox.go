@@ -25,6 +25,9 @@ type outbox struct {
 	closed     chan struct{} // closed: the input is closed
 	maxBatches int
 	maxBytes   int64
+	// weight is how many bytes of memory a byte on the wire costs while it is in
+	// flight.
+	weight int64
 
 	mu       sync.Mutex
 	inFlight int
@@ -43,8 +46,17 @@ type parcel struct {
 	due   time.Time
 }
 
-func newOutbox(maxBatches int, maxBytes int64) *outbox {
+// structuredWeight is the weight of structured rows: a map, boxed values and
+// metadata take about eight times the bytes of a tuple.
+const structuredWeight = 8
+
+func newOutbox(maxBatches int, maxBytes int64, blocks bool) *outbox {
+	weight := int64(structuredWeight)
+	if blocks {
+		weight = 1
+	}
 	return &outbox{
+		weight:     weight,
 		deliveries: make(chan *stream.Delivery), ended: make(chan struct{}), closed: make(chan struct{}),
 		maxBatches: maxBatches, maxBytes: maxBytes, changed: make(chan struct{}),
 	}
@@ -112,7 +124,7 @@ func (o *outbox) next() (again *parcel, room bool, wait time.Duration, changed <
 func (o *outbox) accept(d *stream.Delivery) *parcel {
 	p := &parcel{Delivery: d}
 	for _, b := range d.Batches {
-		p.size += int64(b.Size())
+		p.size += int64(b.Size()) * o.weight
 	}
 	o.change(func() { o.inFlight++; o.size += p.size })
 	return p

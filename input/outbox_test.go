@@ -62,7 +62,7 @@ func nothingToTake(t *testing.T, o *outbox) {
 }
 
 func TestOutboxLimitsBatchesAndBytes(t *testing.T) {
-	for name, o := range map[string]*outbox{"batches": newOutbox(2, 1<<40), "bytes": newOutbox(100, 150)} {
+	for name, o := range map[string]*outbox{"batches": newOutbox(2, 1<<40, true), "bytes": newOutbox(100, 150, true)} {
 		t.Run(name, func(t *testing.T) {
 			a, ackA := delivery(100)
 			b, _ := delivery(100)
@@ -83,7 +83,7 @@ func TestOutboxLimitsBatchesAndBytes(t *testing.T) {
 }
 
 func TestRejectedBatchComesAgainAndStaysInFlight(t *testing.T) {
-	o := newOutbox(1, 1<<40)
+	o := newOutbox(1, 1<<40, true)
 	d, ack := delivery(1)
 	sendAll(t, o, d)
 	p := mustTake(t, o)
@@ -106,7 +106,7 @@ func TestRejectedBatchComesAgainAndStaysInFlight(t *testing.T) {
 }
 
 func TestOutboxEndsAfterWhatIsInFlight(t *testing.T) {
-	o := newOutbox(10, 1<<40)
+	o := newOutbox(10, 1<<40, true)
 	d, _ := delivery(1)
 	sendAll(t, o, d)
 	p := mustTake(t, o)

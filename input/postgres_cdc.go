@@ -50,7 +50,7 @@ var (
 )
 
 func newPostgresCDC(c *config, mgr *service.Resources) *postgresCDC {
-	return &postgresCDC{config: c, mgr: mgr, outbox: newOutbox(c.maxBatches, c.maxBytes), done: make(chan struct{})}
+	return &postgresCDC{config: c, mgr: mgr, outbox: newOutbox(c.maxBatches, c.maxBytes, c.blocks), done: make(chan struct{})}
 }
 
 // Connect opens the pipe's state and its HTTP address, and starts the driver.
