@@ -44,12 +44,27 @@ func (s *definitions) unknown(ctx context.Context, sent *pgoutput.Relation, lsn 
 		// root's; and a table that was dropped meanwhile has nowhere to be.
 		return nil, nil, err
 	}
-	tables, err := catalog.Tables(ctx, s.conn, s.server, &selection, nil, true)
+	publication, err := catalog.ReadPublication(ctx, s.conn, s.server, s.config.publication)
+	if err != nil {
+		return nil, nil, err
+	}
+	if publication != nil && publication.Ours {
+		publication = nil
+	}
+	tables, err := catalog.Tables(ctx, s.conn, s.server, &selection, publication, true)
 	if err != nil {
 		return nil, nil, err
 	}
 	table := tables[0].Table
 	table.Version = lsn
+	// The catalog may be ahead of the stream.
+	if same, err := s.same(ctx, table, sent); err != nil {
+		return nil, nil, err
+	} else if !same {
+		if table, err = s.redefine(ctx, table, sent, lsn); err != nil {
+			return nil, nil, err
+		}
+	}
 	s.log.With("table", table.String()).Warn("A table came into the publication; its changes from now on are replicated, and rows that it already had are not until it is resynced")
 	if s.binary && !readsBinary(table) {
 		return nil, nil, errNeedText
