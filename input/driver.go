@@ -33,9 +33,6 @@ type driver struct {
 	reconciled bool
 	// skipped are globs of new tables that cannot be replicated.
 	skipped []string
-	// undecodable says why nothing can be streamed from the slot, which a resync
-	// of the whole pipe then makes anew; nil while that is not known.
-	undecodable error
 }
 
 // errInterrupted says that a command called for other work.

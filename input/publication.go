@@ -64,10 +64,5 @@ func (d *driver) explainMissing(ctx context.Context, conn *pgx.Conn, cause error
 	if err := d.checkStream(ctx, conn); err != nil {
 		return err
 	}
-	failure := d.publicationRemade(cause)
-	if !d.pipe.State().ResyncWhole {
-		return failure
-	}
-	d.undecodable = failure
-	return fmt.Errorf("the slot has to be made anew: %w", cause)
+	return d.publicationRemade(cause)
 }

@@ -18,28 +18,34 @@ import (
 // more. Only a resync of the whole pipe may do that: what was missed is then
 // loaded.
 func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
-	if !d.pipe.State().ResyncWhole {
+	state := d.pipe.State()
+	if !state.ResyncWhole {
 		return nil
 	}
 	publication, err := d.look(ctx, conn)
 	if err != nil {
 		return err
 	}
+	err = d.checkSlot(ctx, conn)
+	if err == nil && (publication == nil || publication.OID != state.PublicationOID) {
+		err = d.publicationRemade(nil)
+	}
+	var failure *change.Failure
+	if err != nil && !errors.As(err, &failure) {
+		return err
+	}
+	if failure == nil {
+		return catalog.Publish(ctx, conn, d.server, d.config.publication, publication, d.tables)
+	}
+	// Until the state has the new ones, a process that is killed comes back here.
+	if err := catalog.DropSlot(ctx, conn, d.config.slot); err != nil {
+		return err
+	}
 	if err := catalog.Publish(ctx, conn, d.server, d.config.publication, publication, d.tables); err != nil {
 		return err
 	}
-	if err := d.recordPublication(ctx, conn); err != nil {
-		return err
-	}
-	err = d.checkSlot(ctx, conn)
-	if err == nil {
-		err = d.undecodable
-	}
-	var failure *change.Failure
-	if !errors.As(err, &failure) {
-		return err
-	}
-	if err := catalog.DropSlot(ctx, conn, d.config.slot); err != nil {
+	oid, err := catalog.PublicationOID(ctx, conn, d.config.publication)
+	if err != nil {
 		return err
 	}
 	slot, err := d.openSlot(ctx, conn)
@@ -48,11 +54,11 @@ func (d *driver) renew(ctx context.Context, conn *pgx.Conn) error {
 	}
 	// Its snapshot is not needed: the loads take a later one, beside the stream.
 	slot.release()
-	d.undecodable = nil
 	d.log.With("slot", d.config.slot, "reason", failure.Reason).Warn("Made the slot anew for the resync")
 	return d.pipe.Update(ctx, func(s *lifecycle.State) error {
 		slot.record(s)
 		s.SlotCreatedByUs = true
+		s.PublicationOID = oid
 		return nil
 	})
 }

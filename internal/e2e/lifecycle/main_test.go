@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -41,7 +40,7 @@ func binary(t testing.TB) string {
 		}
 		built.path = filepath.Join(built.folder, "penstock")
 		args := []string{"build", "-o", built.path}
-		if raceDetector() {
+		if raceDetector {
 			args = append(args, "-race")
 		}
 		cmd := exec.Command("go", append(args, "github.com/penstock/penstock/cmd/penstock")...)
@@ -53,15 +52,4 @@ func binary(t testing.TB) string {
 		t.Fatal(built.err)
 	}
 	return built.path
-}
-
-// raceDetector says whether this test binary was built with -race.
-func raceDetector() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, setting := range info.Settings {
-		if setting.Key == "-race" {
-			return setting.Value == "true"
-		}
-	}
-	return false
 }
