@@ -37,7 +37,7 @@ func (p *Pipe) Resume(ctx context.Context) (Outcome, error) {
 		case Pausing:
 			return 0, p.conflict(s, "resume", "the batches in flight are still draining", "resume once it is paused")
 		case Completed:
-			return 0, p.conflict(s, "resume", "its snapshot is taken and there is nothing left to do", "use resync to load the tables anew")
+			return 0, p.conflict(s, "resume", "its snapshot is taken and there is nothing left to do", "run penstock drop, then the pipeline again, to load the tables anew")
 		case Paused:
 			next = s.PausedFrom
 		case Failed:
@@ -93,8 +93,10 @@ func (p *Pipe) Resync(ctx context.Context, tables []string) (Outcome, error) {
 // resyncAllowed says why a pipe cannot load anything anew in the phase it is in.
 func (p *Pipe) resyncAllowed(s *State) error {
 	switch s.Phase {
-	case Running, Resync, Completed, Failed:
+	case Running, Resync, Failed:
 		return nil
+	case Completed:
+		return p.conflict(s, "resync", "its snapshot is taken and its process ends", "run penstock drop, then the pipeline again")
 	case Pausing, Paused:
 		return p.conflict(s, "resync", "a paused pipe reads nothing", "resume it first")
 	default:

@@ -96,7 +96,7 @@ func TestCommands(t *testing.T) {
 		{"resync one", Running, resync("public.users"), Accepted, "", Running},
 		{"resync resync", Resync, resync(), Already, "", Resync},
 		{"resync one again", Resync, resync("public.users"), Already, "", Resync},
-		{"resync completed", Completed, resync(), Accepted, "", Completed},
+		{"resync completed", Completed, resync(), 0, "its process ends", Completed},
 		{"resync failed", Failed, resync(), Accepted, "", Failed},
 		{"resync snapshot", Snapshot, resync(), 0, "the first load is not over", Snapshot},
 		{"resync provisioning", Provisioning, resync(), 0, "the first load is not over", Provisioning},
