@@ -78,7 +78,7 @@ func startPenstock(binary, folder, pipeline, debug string) (*child, error) {
 	if err := os.WriteFile(path, []byte(pipeline), 0o600); err != nil {
 		return nil, fmt.Errorf("writing the pipeline: %w", err)
 	}
-	c := &child{cmd: exec.Command(binary, "run", "--chilled", path), log: &watchedLog{failed: make(chan struct{})}, ended: make(chan struct{}), folder: folder, debug: debug, profiled: make(chan error, 1)}
+	c := &child{cmd: exec.Command(binary, "run", path), log: &watchedLog{failed: make(chan struct{})}, ended: make(chan struct{}), folder: folder, debug: debug, profiled: make(chan error, 1)}
 	c.cmd.Stdout, c.cmd.Stderr = c.log, c.log
 	if err := c.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting penstock: %w", err)
@@ -154,7 +154,7 @@ type watchedLog struct {
 func (l *watchedLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if bytes.Contains(p, []byte("level=error")) && !bytes.Contains(p, []byte("Config lint error")) {
+	if bytes.Contains(p, []byte("level=error")) {
 		l.once.Do(func() { close(l.failed) })
 	}
 	return l.text.Write(p)
