@@ -202,6 +202,9 @@ func (p *pipe) post(path, body string, want int, header ...string) api.Problem {
 	if code != want {
 		p.t.Fatalf("POST %s answers %d: %s; want %d", path, code, answer, want)
 	}
+	if code == http.StatusAccepted && strings.HasSuffix(path, "/resync") {
+		p.known = time.Now() // it leads out of what has failed until now
+	}
 	var problem api.Problem
 	if err := json.Unmarshal(answer, &problem); err != nil {
 		p.t.Fatalf("POST %s answers %q: %v", path, answer, err)

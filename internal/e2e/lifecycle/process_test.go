@@ -21,7 +21,10 @@ type process struct {
 	code int // exit code once done is closed, -1 after a signal
 }
 
-// startProcess runs penstock with arguments. It is killed after the test if it
+// politeness is how long a process may take to end after its test.
+const politeness = 15 * time.Second
+
+// startProcess runs penstock with arguments. It is ended after the test if it
 // still runs then.
 func startProcess(t testing.TB, args ...string) *process {
 	t.Helper()
@@ -49,7 +52,14 @@ func startProcess(t testing.TB, args ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.kill()
+		// Politely: a client that is gone in the middle of an insert takes the
+		// ClickHouse of the dev stack with it.
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-p.done:
+		case <-time.After(politeness):
+			p.kill()
+		}
 		if log := p.log.String(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") {
 			t.Error("the process has met a data race or a panic, see its log")
 		}
