@@ -37,7 +37,7 @@ func (p *Pipe) Resume(ctx context.Context) (Outcome, error) {
 		case Pausing:
 			return 0, p.conflict(s, "resume", "the batches in flight are still draining", "resume once it is paused")
 		case Completed:
-			return 0, p.conflict(s, "resume", "its snapshot is taken and there is nothing left to do", "run penstock drop, then the pipeline again, to load the tables anew")
+			return 0, p.conflict(s, "resume", "its snapshot is taken and there is nothing left to do", "run penstock drop, DROP the destination tables, then run the pipeline again")
 		case Paused:
 			next = s.PausedFrom
 		case Failed:
@@ -96,7 +96,7 @@ func (p *Pipe) resyncAllowed(s *State) error {
 	case Running, Resync, Failed:
 		return nil
 	case Completed:
-		return p.conflict(s, "resync", "its snapshot is taken and its process ends", "run penstock drop, then the pipeline again")
+		return p.conflict(s, "resync", "its snapshot is taken and its process ends", "run penstock drop, DROP the destination tables, then run the pipeline again")
 	case Pausing, Paused:
 		return p.conflict(s, "resync", "a paused pipe reads nothing", "resume it first")
 	default:
