@@ -45,7 +45,7 @@ func (k *checking) run(ctx context.Context) {
 		k.found.Fail(subject, err)
 		return
 	}
-	defer closeSession(k.conn)
+	defer catalog.Close(k.conn)
 	if k.server, err = catalog.ReadServer(ctx, k.conn); err != nil {
 		k.found.Fail(subject, err)
 		return

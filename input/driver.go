@@ -214,7 +214,7 @@ func (d *driver) provision(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSession(conn)
+	defer catalog.Close(conn)
 	publication, err := d.look(ctx, conn)
 	if err != nil {
 		return err
@@ -257,7 +257,7 @@ func (d *driver) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSession(conn)
+	defer catalog.Close(conn)
 	if d.tables == nil {
 		if _, err := d.look(ctx, conn); err != nil {
 			return err
@@ -291,13 +291,4 @@ func (d *driver) setup(ctx context.Context) error {
 	}
 	d.pipe.Healthy()
 	return d.pipe.To(ctx, next)
-}
-
-// goodbyeTimeout bounds a polite end of a session.
-const goodbyeTimeout = time.Second
-
-func closeSession(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-	defer cancel()
-	_ = conn.Close(ctx) // the server notices by itself
 }

@@ -20,6 +20,9 @@ import (
 // stalled output cannot keep the process from ending.
 const drainTimeout = 10 * time.Second
 
+// confirmTimeout bounds how long the last position may take to become durable.
+const confirmTimeout = time.Second
+
 // maxDeliveryBytes bounds what the stream gathers before it sends.
 const maxDeliveryBytes = 16 << 20
 
@@ -37,7 +40,7 @@ func (d *driver) follow(ctx, work context.Context, phase lifecycle.Phase) error 
 	if err != nil {
 		return err
 	}
-	defer closeSession(conn)
+	defer catalog.Close(conn)
 	if phase == lifecycle.Resync {
 		if err := d.renew(work, conn); err != nil {
 			return err
@@ -72,11 +75,7 @@ func (d *driver) stream(work context.Context, definitions *definitions) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-		defer cancel()
-		_ = replication.Close(ctx)
-	}()
+	defer catalog.Close(replication)
 	maxRows := d.config.syncMaxRows
 	if !d.config.blocks {
 		maxRows = min(maxRows, structureRows)
@@ -114,11 +113,6 @@ func (d *driver) checkStream(ctx context.Context, conn *pgx.Conn) error {
 // explainStream tells apart what ends a stream.
 func (d *driver) explainStream(err error) error {
 	switch {
-	case err == nil:
-		return nil
-	case catalog.IsSlotInvalid(err):
-		// The next try looks at it and says why.
-		return err
 	case catalog.IsMissing(err):
 		return fmt.Errorf("%w: %w", errMissing, err)
 	case catalog.IsActiveElsewhere(err):
@@ -170,7 +164,7 @@ func readsBinary(t *change.Table) bool {
 // Confirm implements stream.Source.
 func (s *definitions) Confirm(_ context.Context, position uint64) error {
 	// Not the stream's context: the last position is confirmed when that is over.
-	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), confirmTimeout)
 	defer cancel()
 	return s.pipe.Update(ctx, func(state *lifecycle.State) error {
 		state.ConfirmedLSN = max(state.ConfirmedLSN, position)

@@ -28,7 +28,7 @@ func (d *driver) snapshot(ctx, work context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer closeSession(conn)
+	defer catalog.Close(conn)
 	if _, err := d.look(work, conn); err != nil {
 		return err
 	}

@@ -211,7 +211,7 @@ func (d *driver) loadTables(ctx, work context.Context, tables []*catalog.Table, 
 	if err != nil {
 		return err
 	}
-	defer closeSession(conn)
+	defer catalog.Close(conn)
 	if anew {
 		// From here on changes go to the new table too. A load that was cut short
 		// starts over with an empty one.

@@ -57,11 +57,7 @@ func (d *driver) openSlot(ctx context.Context, conn *pgx.Conn) (*slot, error) {
 	if err != nil {
 		return nil, err
 	}
-	closeReplication := func() {
-		ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
-		defer cancel()
-		_ = replication.Close(ctx)
-	}
+	closeReplication := func() { catalog.Close(replication) }
 	created, err := catalog.CreateSlot(ctx, replication, conn, name)
 	if err != nil {
 		closeReplication()

@@ -35,7 +35,7 @@ func newFetcher(c *config, pipe *lifecycle.Pipe) *fetcher { return &fetcher{conf
 
 func (f *fetcher) close() {
 	if f.conn != nil {
-		closeSession(f.conn)
+		catalog.Close(f.conn)
 		f.conn = nil
 	}
 }

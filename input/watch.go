@@ -53,7 +53,7 @@ type watcher struct {
 
 func (w *watcher) close() {
 	if w.conn != nil {
-		closeSession(w.conn)
+		catalog.Close(w.conn)
 		w.conn = nil
 	}
 }

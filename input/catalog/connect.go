@@ -131,3 +131,14 @@ func (s *Source) ConnectReplication(ctx context.Context) (*pgconn.PgConn, error)
 	}
 	return conn, nil
 }
+
+// goodbyeTimeout bounds a polite end of a session.
+const goodbyeTimeout = time.Second
+
+// Close ends a session, of SQL or of replication, without keeping its caller
+// waiting: the server notices by itself.
+func Close(session interface{ Close(context.Context) error }) {
+	ctx, cancel := context.WithTimeout(context.Background(), goodbyeTimeout)
+	defer cancel()
+	_ = session.Close(ctx)
+}

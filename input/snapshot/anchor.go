@@ -27,7 +27,7 @@ func Export(ctx context.Context, source *catalog.Source) (*Anchor, error) {
 	if err != nil {
 		return nil, err
 	}
-	anchor := &Anchor{Taken: time.Now(), Close: func() { closeSession(conn) }}
+	anchor := &Anchor{Taken: time.Now(), Close: func() { catalog.Close(conn) }}
 	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
 		anchor.Close()
 		return nil, fmt.Errorf("exporting a snapshot: %w", catalog.Explain(err))
@@ -49,17 +49,8 @@ func (a *Anchor) connect(ctx context.Context, source *catalog.Source) (*pgx.Conn
 	// All in one round trip; no statement takes parameters.
 	_, err = conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT "+literal(a.Snapshot)+"; SAVEPOINT chunk").ReadAll()
 	if err != nil {
-		closeSession(conn)
+		catalog.Close(conn)
 		return nil, fmt.Errorf("importing snapshot %s: %w", a.Snapshot, catalog.Explain(err))
 	}
 	return conn, nil
-}
-
-// closeTimeout bounds a polite good-bye to the server.
-const closeTimeout = time.Second
-
-func closeSession(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_ = conn.Close(ctx) // the server notices by itself
 }

@@ -38,7 +38,7 @@ func Run(ctx context.Context, source *catalog.Source, anchor *Anchor, chunks []C
 			var conn *pgx.Conn
 			defer func() {
 				if conn != nil {
-					closeSession(conn)
+					catalog.Close(conn)
 				}
 			}()
 			for {
